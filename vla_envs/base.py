@@ -1,0 +1,239 @@
+"""What the environments share: prompts, the step limit, action chunks and the info dictionary."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import ArrayLike, NDArray
+
+from vla_envs import spec
+from vla_envs.errors import (
+    InvalidActionError,
+    InvalidArgumentError,
+    UnknownInitStateError,
+    UnknownTaskError,
+    check_choice,
+)
+from vla_envs.spec import Prompt
+
+Observation = dict[str, Any]
+Info = dict[str, Any]
+
+
+class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
+    """A suite of language-instructed manipulation tasks as one Gymnasium environment.
+
+    A subclass names its tasks and simulates them: it sets ``action_space`` and
+    ``observation_space`` and implements the hooks at the end of this class. The episode ends
+    with ``terminated`` on the control step that succeeds and with ``truncated`` at the step limit.
+
+    Args:
+        suite: name of the suite, reported in the info.
+        tasks: the instruction of each task of the suite; its index is the ``task_id``.
+        task_id: the task, several tasks, or None for every task of the suite. ``reset`` draws
+            from these when its options name none.
+        split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from.
+        max_episode_steps: step limit in executed control steps; None takes the task's own.
+        render_mode: None or ``"rgb_array"``.
+
+    Raises:
+        UnknownTaskError: a task index outside the suite.
+        InvalidArgumentError: an unknown split or render mode, or a step limit below 1.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+
+    def __init__(
+        self,
+        *,
+        suite: str,
+        tasks: Sequence[str],
+        task_id: int | Sequence[int] | None,
+        split: str,
+        max_episode_steps: int | None,
+        render_mode: str | None,
+    ) -> None:
+        check_choice("split", split, spec.SPLITS)
+        check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        if max_episode_steps is not None and max_episode_steps < 1:
+            raise InvalidArgumentError(
+                f"Expect the `max_episode_steps` to be None or at least 1, actually: {max_episode_steps!r}."
+            )
+        self.suite = suite
+        self.tasks = tuple(tasks)
+        self.task_ids = self._check_task_ids(task_id)
+        self.split = split
+        self.render_mode = render_mode
+        self._max_episode_steps = max_episode_steps
+        self._prompt: Prompt | None = None
+        self._elapsed_steps = 0
+        self._ended = True
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Observation, Info]:
+        """Start an episode at the prompt that ``options`` name, drawing what they leave open.
+
+        Args:
+            seed: seeds the generator that draws prompts.
+            options: ``{"task_id": int, "init_state_id": int}``, both optional. The same prompt
+                gives the same first observation bit for bit.
+
+        Raises:
+            UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
+            InvalidArgumentError: an option of another name.
+        """
+        super().reset(seed=seed)
+        self._prompt = self._choose_prompt(dict(options or {}))
+        self._elapsed_steps = 0
+        self._ended = False
+        self._begin(self._prompt)
+        return self._observe(), self._info(success=False)
+
+    def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, Info]:
+        """Execute one control step. ``action``: (A,), values beyond the space's bounds are clipped.
+
+        Raises:
+            InvalidActionError: wrong shape, NaN or infinity.
+            ResetNeeded: the episode has ended, or none was started.
+        """
+        return self.step_chunk(np.asarray(action)[None])
+
+    def step_chunk(self, actions: ArrayLike) -> tuple[Observation, float, bool, bool, Info]:
+        """Execute ``actions`` (K, A) open loop, stopping where the episode ends.
+
+        The reward is the sum over the executed steps, the one observation is taken after the
+        last of them, and ``info["executed_actions"]`` says how many ran.
+        """
+        chunk = self._check_actions(actions)
+        if self._ended:
+            raise ResetNeeded("The episode has ended: call `reset()` before the next `step()`.")
+        success = False
+        executed = 0
+        for action in chunk:
+            success = self._apply(action)
+            executed += 1
+            self._elapsed_steps += 1
+            self._ended = success or self._elapsed_steps >= self.max_steps
+            if self._ended:
+                break
+        info = self._info(success)
+        info["executed_actions"] = executed
+        truncated = self._elapsed_steps >= self.max_steps
+        return self._observe(), float(success), success, truncated, info
+
+    @property
+    def prompt(self) -> Prompt:
+        """The prompt of the running episode."""
+        if self._prompt is None:
+            raise ResetNeeded("No episode was started: call `reset()` first.")
+        return self._prompt
+
+    @property
+    def max_steps(self) -> int:
+        """Step limit of the running episode in executed control steps."""
+        return self._max_episode_steps or self._horizon(self.prompt.task_id)
+
+    def prompts(self) -> tuple[Prompt, ...]:
+        """Every prompt that ``reset`` may draw: the tasks' initial states in this split, in order."""
+        return tuple(
+            Prompt(task_id, init_state_id)
+            for task_id in self.task_ids
+            for init_state_id in spec.init_states_of(self.split, self.num_init_states(task_id))
+        )
+
+    def _check_task_ids(self, task_id: int | Sequence[int] | None) -> tuple[int, ...]:
+        if task_id is None:
+            return tuple(range(len(self.tasks)))
+        task_ids = (task_id,) if np.isscalar(task_id) else tuple(task_id)  # type: ignore[arg-type]
+        if not task_ids:
+            raise UnknownTaskError("Expect the `task_id` to name at least one task, actually: an empty sequence.")
+        return tuple(self._check_task_id(each) for each in task_ids)
+
+    def _check_task_id(self, task_id: Any) -> int:
+        if not _is_index(task_id, len(self.tasks)):
+            raise UnknownTaskError(
+                f"Expect the `task_id` to be an integer from 0 to {len(self.tasks) - 1} "
+                f"for suite {self.suite!r}, actually: {task_id!r}."
+            )
+        return int(task_id)
+
+    def _choose_prompt(self, options: dict[str, Any]) -> Prompt:
+        task_id = options.pop("task_id", None)
+        init_state_id = options.pop("init_state_id", None)
+        if options:
+            raise InvalidArgumentError(
+                f"Expect the reset `options` to be 'task_id' and 'init_state_id', actually also: {sorted(options)}."
+            )
+        task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
+        count = self.num_init_states(task_id)
+        if init_state_id is None:
+            init_state_id = int(self.np_random.choice(spec.init_states_of(self.split, count)))
+        elif not _is_index(init_state_id, count):
+            raise UnknownInitStateError(
+                f"Expect the `init_state_id` of task {task_id} to be an integer from 0 to {count - 1}, "
+                f"actually: {init_state_id!r}."
+            )
+        return Prompt(task_id, int(init_state_id))
+
+    def _check_actions(self, actions: ArrayLike) -> NDArray[np.float64]:
+        chunk = np.asarray(actions, dtype=np.float64)
+        (dim,) = self.action_space.shape  # type: ignore[misc]
+        if chunk.ndim != 2 or chunk.shape[1] != dim or len(chunk) == 0:
+            raise InvalidActionError(
+                f"Expect the action to have shape ({dim},), or a chunk (K, {dim}) with K >= 1, "
+                f"actually: {chunk.shape[1:] if len(chunk) == 1 else chunk.shape}."
+            )
+        if not np.isfinite(chunk).all():
+            raise InvalidActionError(f"Expect every number of the action to be finite, actually: {chunk.tolist()}.")
+        space: gym.spaces.Box = self.action_space  # type: ignore[assignment]
+        return np.clip(chunk, space.low, space.high)
+
+    def _info(self, success: bool) -> Info:
+        task_id, init_state_id = self.prompt
+        info: Info = {
+            "success": success,
+            "task_reward": float(success),
+            "elapsed_steps": self._elapsed_steps,
+            "max_steps": self.max_steps,
+            "suite": self.suite,
+            "task_id": task_id,
+            "task": self.tasks[task_id],
+            "init_state_id": init_state_id,
+            "split": spec.split_of(init_state_id, self.num_init_states(task_id)),
+        }
+        if self._ended:
+            info["final_state"] = self._final_state()
+        return info
+
+    @abstractmethod
+    def num_init_states(self, task_id: int) -> int:
+        """How many initial states the task has."""
+
+    @abstractmethod
+    def _horizon(self, task_id: int) -> int:
+        """The task's own step limit."""
+
+    @abstractmethod
+    def _begin(self, prompt: Prompt) -> None:
+        """Put the simulator at the prompt."""
+
+    @abstractmethod
+    def _apply(self, action: NDArray[np.float64]) -> bool:
+        """Execute one control step of an action (A,) within the bounds; True when the task is solved."""
+
+    @abstractmethod
+    def _observe(self) -> Observation:
+        """The observation of the present state; every array is new."""
+
+    @abstractmethod
+    def _final_state(self) -> NDArray[np.float32]:
+        """The task-relevant part of the present state, for comparing how trajectories ended."""
+
+
+def _is_index(value: Any, count: int) -> bool:
+    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return integer and 0 <= int(value) < count

@@ -1,0 +1,100 @@
+"""The exceptions of the package: each names what was given, what is valid and what mends it.
+
+A missing Python package is Gymnasium's own :class:`gymnasium.error.DependencyNotInstalled`,
+raised by :func:`require_extra`; everything else derives from :class:`VLAEnvsError`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+from gymnasium.error import DependencyNotInstalled
+
+__all__ = [
+    "DamagedAssetsError",
+    "DependencyNotInstalled",
+    "InvalidActionError",
+    "InvalidArgumentError",
+    "MissingAssetsError",
+    "RendererUnavailableError",
+    "UnknownCameraError",
+    "UnknownInitStateError",
+    "UnknownSuiteError",
+    "UnknownTaskError",
+    "VLAEnvsError",
+    "check_choice",
+    "require_extra",
+]
+
+
+class VLAEnvsError(Exception):
+    """Base class of every error that this package raises on its own account."""
+
+
+class InvalidArgumentError(VLAEnvsError, ValueError):
+    """A constructor or reset argument is outside its valid range."""
+
+
+class UnknownSuiteError(InvalidArgumentError):
+    """No suite of tasks has this name."""
+
+
+class UnknownTaskError(InvalidArgumentError):
+    """The suite has no task of this index or name."""
+
+
+class UnknownInitStateError(InvalidArgumentError):
+    """The task has no initial state of this index."""
+
+
+class UnknownCameraError(InvalidArgumentError):
+    """The environment has no camera of this name."""
+
+
+class InvalidActionError(VLAEnvsError, ValueError):
+    """An action has the wrong shape or is not finite."""
+
+
+class MissingAssetsError(VLAEnvsError, FileNotFoundError):
+    """Files that the simulator needs are not on this machine."""
+
+
+class DamagedAssetsError(VLAEnvsError, OSError):
+    """Files that the simulator needs are there but cannot be used."""
+
+
+class RendererUnavailableError(VLAEnvsError, RuntimeError):
+    """No OpenGL (or Vulkan) library could be loaded to draw with."""
+
+
+def check_choice(
+    name: str, value: Any, valid: Iterable[Any], error: type[InvalidArgumentError] = InvalidArgumentError
+) -> None:
+    """Raise ``error`` unless ``value`` is one of ``valid``, naming all three.
+
+    >>> check_choice("split", "test", ("train", "eval"))
+    Traceback (most recent call last):
+        ...
+    vla_envs.errors.InvalidArgumentError: Expect the `split` to be one of 'train', 'eval', actually: 'test'.
+    """
+    valid = tuple(valid)
+    if value not in valid:
+        choices = ", ".join(repr(choice) for choice in valid)
+        raise error(f"Expect the `{name}` to be one of {choices}, actually: {value!r}.")
+
+
+def require_extra(module: str, extra: str) -> ModuleType:
+    """Import ``module``, or say which extra of this package installs it.
+
+    Raises:
+        DependencyNotInstalled: naming the module and the pip command.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise DependencyNotInstalled(
+            f"`{module}` cannot be imported ({error}). Install it with: pip install 'vla-envs[{extra}]'"
+        ) from error

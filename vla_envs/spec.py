@@ -1,0 +1,104 @@
+"""The environment contract: observation keys, action layout, prompts, splits and info keys.
+
+Every id of this package obeys it, and ``tests/conformance.py`` checks it on all of them.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+
+from vla_envs.errors import InvalidArgumentError, check_choice
+
+# Observation keys.
+IMAGE = "image"
+"""uint8 (H, W, 3): the main camera, upright."""
+WRIST_IMAGE = "wrist_image"
+"""uint8 (H, W, 3): the wrist camera."""
+STATE = "state"
+"""float32 (S,): proprioception. Single-arm: eef position 3 (m), axis-angle 3 (rad), gripper joints 2 (m)."""
+INSTRUCTION = "instruction"
+"""str: the language instruction."""
+
+STATE_DIM = 8
+"""Length of the single-arm proprioception vector."""
+MAX_INSTRUCTION_LENGTH = 256
+"""Longest instruction in characters."""
+
+# Action layout of the single-arm environments: dx dy dz, droll dpitch dyaw, gripper.
+ACTION_DIM = 7
+METRES_PER_UNIT = 0.05
+"""Translation of an action of 1 in one control step (robosuite's OSC_POSE, as LIBERO configures it)."""
+RADIANS_PER_UNIT = 0.5
+"""Rotation of an action of 1 in one control step (robosuite's OSC_POSE, as LIBERO configures it)."""
+GRIPPER_OPEN = -1.0
+GRIPPER_CLOSE = 1.0
+
+SPLITS = ("train", "eval", "all")
+
+INFO_KEYS = (
+    "success",
+    "task_reward",
+    "elapsed_steps",
+    "max_steps",
+    "suite",
+    "task_id",
+    "task",
+    "init_state_id",
+    "split",
+)
+"""Keys of every info; the info of an episode's last step also has ``final_state``."""
+
+
+class Prompt(NamedTuple):
+    """What a trajectory starts from: a task and one of its initial states."""
+
+    task_id: int
+    init_state_id: int
+
+
+def split_of(init_state_id: int, num_init_states: int) -> str:
+    """The split an initial state belongs to: the first half trains, the second half evaluates.
+
+    >>> split_of(24, 50), split_of(25, 50)
+    ('train', 'eval')
+    """
+    return "train" if init_state_id < num_init_states // 2 else "eval"
+
+
+def init_states_of(split: str, num_init_states: int) -> range:
+    """The initial states of a split; ``train`` and ``eval`` never overlap, ``all`` is their union.
+
+    >>> init_states_of("eval", 50)
+    range(25, 50)
+    """
+    check_choice("split", split, SPLITS)
+    half = num_init_states // 2
+    bounds = {"train": (0, half), "eval": (half, num_init_states), "all": (0, num_init_states)}
+    return range(*bounds[split])
+
+
+def check_image_size(image_size: int) -> int:
+    """Return ``image_size`` as an int, or raise when it is not an integer of 16..1024 pixels."""
+    if isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer)) or not 16 <= image_size <= 1024:
+        raise InvalidArgumentError(
+            f"Expect the `image_size` to be an integer from 16 to 1024 (pixels), actually: {image_size!r}."
+        )
+    return int(image_size)
+
+
+def action_space(dim: int = ACTION_DIM) -> spaces.Box:
+    """``Box(-1, 1, (dim,), float32)``."""
+    return spaces.Box(-1.0, 1.0, (dim,), np.float32)
+
+
+def observation_space(image_keys: Sequence[str], image_size: int, state_dim: int = STATE_DIM) -> spaces.Dict:
+    """The observation space: one uint8 (size, size, 3) image per key, ``state`` and ``instruction``."""
+    image = spaces.Box(0, 255, (image_size, image_size, 3), np.uint8)
+    text = spaces.Text(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
+    state = spaces.Box(-np.inf, np.inf, (state_dim,), np.float32)
+    return spaces.Dict({**dict.fromkeys(image_keys, image), STATE: state, INSTRUCTION: text})
