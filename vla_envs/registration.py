@@ -1,12 +1,18 @@
 """Registers the environment ids with Gymnasium.
 
-Runs on ``import vla_envs``; installed, the package is also a ``gymnasium.envs`` plugin, so that
-``gymnasium.make("vla_envs:VLA-Tabletop-v0")`` and a plain ``gymnasium.make`` both find the ids.
+Runs on ``import vla_envs``; ``gymnasium.make("vla_envs:VLA-Tabletop-v0")`` imports it by itself,
+also in a worker process. ``gymnasium.make_vec`` gives groups of trajectories: see :func:`make_groups`.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 import gymnasium as gym
+
+if TYPE_CHECKING:
+    from vla_envs.group import GroupVectorEnv
 
 ENTRY_POINTS = {
     "VLA-Tabletop-v0": "vla_envs.tabletop.env:TabletopEnv",
@@ -19,4 +25,41 @@ def register_envs() -> None:
     """Register every id that is not registered yet. The environments count their own step limits."""
     for env_id, entry_point in ENTRY_POINTS.items():
         if env_id not in gym.registry:
-            gym.register(id=env_id, entry_point=entry_point)
+            gym.register(id=env_id, entry_point=entry_point, vector_entry_point=partial(make_groups, env_id))
+
+
+def make_groups(
+    env_id: str,
+    num_envs: int,
+    group_size: int = 1,
+    *,
+    chunk_size: int | None = None,
+    token_length: int | None = None,
+    mode: str = "hold",
+    temperatures: Any = None,
+    prompts: Any = None,
+    **env_kwargs: Any,
+) -> GroupVectorEnv:
+    """The vector entry point of every id: ``gymnasium.make_vec(id, num_envs=P*N, group_size=N, ...)``.
+
+    Args:
+        env_id: a registered id.
+        num_envs: P x N.
+        group_size: N.
+        chunk_size: apply :class:`~vla_envs.wrappers.ActionChunk` of this size; None applies none.
+        token_length: apply :class:`~vla_envs.wrappers.TokenizeInstruction` of this length; None applies none.
+        mode, temperatures, prompts: as in :class:`~vla_envs.group.GroupVectorEnv`.
+        **env_kwargs: go to the environment.
+    """
+    from vla_envs.group import GroupVectorEnv
+    from vla_envs.wrappers import ActionChunk, TokenizeInstruction
+
+    def make_member() -> gym.Env:
+        env = gym.make(env_id, disable_env_checker=True, **env_kwargs)
+        if chunk_size is not None:
+            env = ActionChunk(env, chunk_size)
+        if token_length is not None:
+            env = TokenizeInstruction(env, token_length)
+        return env
+
+    return GroupVectorEnv([make_member] * num_envs, group_size, mode, temperatures, prompts)

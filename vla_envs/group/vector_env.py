@@ -1,0 +1,211 @@
+"""N trajectories of one prompt, side by side: the vector environment behind test-time RL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
+from numpy.typing import ArrayLike, NDArray
+
+from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.spec import Prompt
+
+TEMPERATURE = "temperature"
+"""Observation key: float32 (1,), the sampling temperature of the member."""
+
+MODES = ("hold",)
+
+_INFO_DTYPES: Mapping[str, Any] = {
+    "success": np.bool_,
+    "task_reward": np.float32,
+    "elapsed_steps": np.int64,
+    "max_steps": np.int64,
+    "task_id": np.int64,
+    "init_state_id": np.int64,
+}
+
+
+class GroupVectorEnv(VectorEnv):
+    """P prompts x N members: ``reset`` draws P prompts and starts all N members of a group on the same one.
+
+    Member ``i`` belongs to group ``i // group_size``. The group's first environment draws the
+    prompt; the others are reset to it through ``options``, or, where an environment's info names
+    no prompt, all members of a group are reset with the same seed.
+
+    In mode ``"hold"`` a member reports ``terminated`` or ``truncated`` at its true step and then
+    idles until the next ``reset``: its environment is not stepped, its observation stays the last
+    one, its reward is 0 and its flags are False.
+
+    Infos are arrays over the members: ``group_id`` (unique in this object), ``trajectory_index``
+    (0..N-1), ``active`` (the member's episode still runs), and ``success``, ``task_reward``,
+    ``elapsed_steps``, ``max_steps``, ``task_id``, ``init_state_id`` of the contract, with
+    ``final_state`` (object array, None before a member's end).
+
+    Args:
+        env_fns: one constructor per member, in group order.
+        group_size: N; divides the number of environments.
+        mode: ``"hold"``.
+        temperatures: (N,) sampling temperatures, or None for 1 everywhere. Observations gain them
+            as ``temperature``, float32 (num_envs, 1), when the environments observe dictionaries.
+        prompts: an explicit list to walk through, P at a time, instead of drawing; groups left
+            without a prompt start inactive. ``reset(seed=...)`` starts the list anew.
+
+    Raises:
+        InvalidArgumentError: a group size that does not divide the environments, another mode,
+            or temperatures that are not N positive numbers.
+
+    Example:
+        >>> import gymnasium as gym, vla_envs
+        >>> envs = gym.make_vec("VLA-Tabletop-v0", num_envs=4, vectorization_mode="vector_entry_point", group_size=2)
+        >>> observations, infos = envs.reset(seed=0)
+        >>> infos["group_id"].tolist()
+        [0, 0, 1, 1]
+        >>> bool((observations["image"][0] == observations["image"][1]).all())
+        True
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own shape)
+
+    def __init__(
+        self,
+        env_fns: Sequence[Callable[[], gym.Env]],
+        group_size: int,
+        mode: str = "hold",
+        temperatures: ArrayLike | None = None,
+        prompts: Sequence[Prompt] | None = None,
+    ) -> None:
+        check_choice("mode", mode, MODES)
+        if not env_fns or group_size < 1 or len(env_fns) % group_size:
+            raise InvalidArgumentError(
+                f"Expect the `group_size` to divide the number of environments ({len(env_fns)}), "
+                f"actually: {group_size}."
+            )
+        self.group_size = group_size
+        self.num_envs = len(env_fns)
+        self.num_groups = self.num_envs // group_size
+        self.temperatures = _check_temperatures(temperatures, group_size)
+        self.prompts = prompts
+        self.envs = [make() for make in env_fns]
+        self.metadata = {**self.envs[0].metadata, **self.metadata}
+        self.render_mode = self.envs[0].render_mode
+        self._member_space = self.envs[0].observation_space
+        self.single_action_space = self.envs[0].action_space
+        self.single_observation_space = _with_temperature(self._member_space)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self._buffer = create_empty_array(self._member_space, self.num_envs)
+        self._queue: Iterator[Prompt] = iter(())
+        self._next_group_id = 0
+        self._observations: list[Any] = [None] * self.num_envs
+        self._infos: list[dict[str, Any]] = [{}] * self.num_envs
+        self.active: NDArray[np.bool_] = np.zeros(self.num_envs, bool)
+        """bool (num_envs,): which members' episodes still run."""
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start one episode in every member.
+
+        Args:
+            seed: fixes the prompts of this and all later resets.
+            options: go to the environments' ``reset``.
+        """
+        super().reset(seed=seed)
+        if seed is not None or self._next_group_id == 0:
+            self._queue = iter(self.prompts or ())
+        for group in range(self.num_groups):
+            self._reset_group(group, None if seed is None else seed + group, dict(options or {}))
+        self._next_group_id += self.num_groups
+        return self._stack(), self._gather()
+
+    def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Step the active members; ``actions``: (num_envs, ...), those of idle members are ignored."""
+        rewards = np.zeros(self.num_envs, np.float64)
+        terminated = np.zeros(self.num_envs, bool)
+        truncated = np.zeros(self.num_envs, bool)
+        for index, action in enumerate(iterate(self.action_space, actions)):
+            if self.active[index]:
+                result = self.envs[index].step(action)
+                self._observations[index], rewards[index], terminated[index], truncated[index] = result[:4]
+                self._infos[index] = result[4]
+        self.active &= ~(terminated | truncated)
+        return self._stack(), rewards, terminated, truncated, self._gather()
+
+    def render(self) -> tuple[Any, ...]:
+        """The members' frames."""
+        return tuple(env.render() for env in self.envs)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every member."""
+        for env in self.envs:
+            env.close()
+
+    def _reset_group(self, group: int, seed: int | None, options: dict[str, Any]) -> None:
+        first = group * self.group_size
+        members = range(first, first + self.group_size)
+        prompt = next(self._queue, None)
+        idle = self.prompts is not None and prompt is None
+        self.active[first : first + self.group_size] = not idle
+        if idle and self._observations[first] is not None:
+            return
+        if prompt is not None:
+            options = {**options, **prompt._asdict()}
+        if seed is None:
+            seed = int(self.np_random.integers(2**31))
+        for index in members:
+            # An environment outside the contract names no prompt: the shared seed is what its group shares.
+            self._observations[index], self._infos[index] = self.envs[index].reset(seed=seed, options=options)
+            info = self._infos[index]
+            if index == first and "init_state_id" in info:
+                options = {**options, "task_id": info["task_id"], "init_state_id": info["init_state_id"]}
+
+    def _stack(self) -> Any:
+        stacked = concatenate(self._member_space, self._observations, self._buffer)
+        if not isinstance(stacked, dict):
+            return np.array(stacked)
+        copied = {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in stacked.items()}
+        copied[TEMPERATURE] = np.tile(self.temperatures, self.num_groups)[:, None]
+        return copied
+
+    def _gather(self) -> dict[str, Any]:
+        members = np.arange(self.num_envs)
+        infos: dict[str, Any] = {
+            "group_id": members // self.group_size + self._next_group_id - self.num_groups,
+            "trajectory_index": members % self.group_size,
+            "active": self.active.copy(),
+        }
+        for key, dtype in _INFO_DTYPES.items():
+            if key in self._infos[0]:
+                infos[key] = np.array([info[key] for info in self._infos], dtype)
+        infos["final_state"] = _object_array(info.get("final_state") for info in self._infos)
+        return infos
+
+
+def _check_temperatures(temperatures: ArrayLike | None, group_size: int) -> NDArray[np.float32]:
+    if temperatures is None:
+        return np.ones(group_size, np.float32)
+    checked = np.asarray(temperatures, np.float32)
+    if checked.shape != (group_size,) or not (checked > 0).all():
+        raise InvalidArgumentError(
+            f"Expect `temperatures` to be {group_size} positive numbers, actually: {checked.tolist()}."
+        )
+    return checked
+
+
+def _with_temperature(space: spaces.Space) -> spaces.Space:
+    if not isinstance(space, spaces.Dict):
+        return space
+    return spaces.Dict({**space.spaces, TEMPERATURE: spaces.Box(0.0, np.inf, (1,), np.float32)})
+
+
+def _object_array(values: Iterable[Any]) -> NDArray[np.object_]:
+    values = list(values)
+    array = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array

@@ -1,0 +1,88 @@
+"""Open-loop action chunks: one policy decision, several control steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
+from numpy.typing import ArrayLike
+
+from vla_envs.errors import InvalidArgumentError
+
+_TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
+"""Wrappers that change nothing in a step, so that ``step_chunk`` may be called behind them."""
+
+
+class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
+    """Executes ``chunk_size`` actions per step and returns one observation, the last.
+
+    The chunk stops where the episode ends; rewards are summed, and ``info["executed_actions"]``
+    says how many actions ran. An environment with ``step_chunk(actions)`` renders nothing in
+    between; any other environment, or one under a wrapper that changes steps, is stepped in a loop.
+
+    A vector version is not needed: wrap the environments before they are vectorised.
+
+    Args:
+        env: an environment with a one-dimensional Box action space (A,).
+        chunk_size: K, at least 1. The action space becomes ``Box(low, high, (K, A))``.
+
+    Raises:
+        InvalidArgumentError: ``chunk_size`` below 1, or another kind of action space.
+
+    Example:
+        >>> import gymnasium as gym, vla_envs
+        >>> from vla_envs.wrappers import ActionChunk
+        >>> env = ActionChunk(gym.make("VLA-Tabletop-v0", task_id=0), 8)
+        >>> env.action_space.shape
+        (8, 7)
+        >>> _ = env.reset(seed=0)
+        >>> *_, info = env.step(env.action_space.sample())
+        >>> info["elapsed_steps"], info["executed_actions"]
+        (8, 8)
+    """
+
+    def __init__(self, env: gym.Env, chunk_size: int) -> None:
+        space = env.action_space
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")
+        if chunk_size < 1:
+            raise InvalidArgumentError(f"Expect the `chunk_size` to be at least 1, actually: {chunk_size!r}.")
+        gym.utils.RecordConstructorArgs.__init__(self, chunk_size=chunk_size)
+        gym.Wrapper.__init__(self, env)
+        self.chunk_size = chunk_size
+        self.action_space = spaces.Box(
+            np.tile(space.low, (chunk_size, 1)),
+            np.tile(space.high, (chunk_size, 1)),
+            dtype=space.dtype,  # type: ignore[arg-type]
+        )
+        self._chunked = _behind_transparent(env)
+
+    def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Execute the chunk ``action`` (K, A) until the episode ends."""
+        chunk = np.asarray(action)
+        if chunk.shape != self.action_space.shape:
+            raise InvalidArgumentError(
+                f"Expect the action chunk to have shape {self.action_space.shape}, actually: {chunk.shape}."
+            )
+        if self._chunked is not None:
+            return self._chunked.step_chunk(chunk)
+        return self._loop(chunk)
+
+    def _loop(self, chunk: np.ndarray) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        total, executed = 0.0, 0
+        for each in chunk:
+            observation, reward, terminated, truncated, info = self.env.step(each)
+            total += float(reward)
+            executed += 1
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, {**info, "executed_actions": executed}
+
+
+def _behind_transparent(env: gym.Env) -> Any | None:
+    while isinstance(env, _TRANSPARENT):
+        env = env.env
+    return env if hasattr(env, "step_chunk") else None
