@@ -1,0 +1,254 @@
+"""Where LIBERO's meshes, textures and scenes live, how they get there and whether they are whole.
+
+No Python package contains them (130-180 MB). ``vla assets libero --from <pack.tar.xz>`` and
+``vla assets libero`` call :func:`install_assets` and :func:`download_assets`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import lzma
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gymnasium.error import DependencyNotInstalled
+
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.files import atomic_directory
+
+ENVIRONMENT_VARIABLE = "VLA_LIBERO_ASSETS"
+"""Names the asset folder when no argument does."""
+REPOSITORY = "lerobot/libero-assets"
+"""The Hugging Face dataset that :func:`download_assets` fetches."""
+FOLDERS = (
+    "articulated_objects",
+    "scenes",
+    "stable_hope_objects",
+    "stable_scanned_objects",
+    "textures",
+    "turbosquid_objects",
+)
+"""What an asset folder must contain."""
+STAND_IN_LIST = "STANDINS.txt"
+"""File of a test pack that lists the files which are not the official ones."""
+MANIFEST = "vla-assets.json"
+"""File that an installed folder carries: where it came from and the size of each file."""
+MAX_FILES = 20_000
+MAX_BYTES = 4 * 2**30
+"""Bounds of a pack; the complete official assets are 585 files of 180 MB."""
+
+_COMMANDS = "Mend it with: vla assets libero --from <pack.tar.xz>, or, to download: vla assets libero"
+_log = logging.getLogger(__name__)
+
+
+def default_target() -> Path:
+    """Where assets are installed: ``$VLA_LIBERO_ASSETS``, else ``vla_envs/libero-assets`` in the user's cache."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(named).expanduser() if named else user_cache() / "vla_envs" / "libero-assets"
+
+
+def find_assets(path: str | os.PathLike[str] | None = None) -> Path:
+    """The asset folder: ``path``, else ``$VLA_LIBERO_ASSETS``, else the user's cache, else LIBERO's own cache.
+
+    Raises:
+        MissingAssetsError: the folder that was named, or every default one, is absent.
+        DamagedAssetsError: the folder lacks something.
+    """
+    official = Path.home() / ".cache" / "libero" / "assets"
+    if path is not None:
+        candidates = [Path(path).expanduser()]
+    elif os.environ.get(ENVIRONMENT_VARIABLE):
+        candidates = [default_target()]
+    else:
+        candidates = [default_target(), official]
+    for folder in candidates:
+        if folder.is_dir():
+            check_assets(folder)
+            return folder.resolve()
+    looked = " or ".join(str(folder) for folder in candidates)
+    raise MissingAssetsError(f"There are no LIBERO assets at {looked}. {_COMMANDS}")
+
+
+def check_assets(folder: Path) -> None:
+    """Raise DamagedAssetsError unless ``folder`` has every required folder and every file it was installed with."""
+    missing = [name for name in FOLDERS if not (folder / name).is_dir()]
+    manifest = _read_manifest(folder)
+    if manifest is not None:
+        missing += [name for name, size in manifest["files"].items() if not _has_size(folder / name, size)]
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise DamagedAssetsError(
+            f"The LIBERO assets at {folder} are damaged: missing or cut short are {', '.join(missing[:3])}{more}. "
+            f"{_COMMANDS}"
+        )
+
+
+def stand_ins(folder: Path) -> tuple[str, ...]:
+    """The files of an asset folder that are stand-ins for the official ones, visible in images only.
+
+    Say so beside results that come from such a folder. Empty for the official assets.
+    """
+    listing = folder / STAND_IN_LIST
+    if not listing.is_file():
+        return ()
+    return tuple(line for line in listing.read_text().splitlines() if line.startswith(tuple(f"{f}/" for f in FOLDERS)))
+
+
+def install_assets(source: Path, target: Path | None = None) -> Path:
+    """Unpack an asset pack (a tar archive of any compression) and return the folder.
+
+    The pack is unpacked and checked aside and then renamed into place, so that an interruption
+    leaves what was there before. Installing the same pack again only verifies it.
+
+    Args:
+        source: the archive; its files lie at its top or in one folder.
+        target: where to install; :func:`default_target` by default.
+
+    Raises:
+        MissingAssetsError: there is no such archive.
+        DamagedAssetsError: the archive is damaged, unsafe or not an asset pack.
+        InvalidArgumentError: ``target`` holds something that is not an asset folder.
+    """
+    source = Path(source).expanduser()
+    if not source.is_file():
+        raise MissingAssetsError(f"There is no asset pack at {source}. {_COMMANDS}")
+    origin = f"sha256:{_sha256(source)}"
+    target = _checked_target(target)
+    if _is_installed(target, origin):
+        _log.info("The assets of %s are already installed at %s.", source.name, target)
+        return target
+    with atomic_directory(target) as folder:
+        with _named_errors(source):
+            _unpack(source, folder)
+        _finish(folder, origin)
+    _log.info("Installed the assets of %s at %s.", source.name, target)
+    return target
+
+
+def download_assets(target: Path | None = None) -> Path:
+    """Download the official assets from the Hugging Face dataset ``lerobot/libero-assets`` and return the folder.
+
+    Raises:
+        DependencyNotInstalled: ``huggingface_hub`` is not installed.
+        MissingAssetsError: the download failed; nothing was changed.
+        DamagedAssetsError: what arrived is not an asset folder.
+        InvalidArgumentError: ``target`` holds something that is not an asset folder.
+    """
+    try:
+        import huggingface_hub as hub
+    except ImportError as error:
+        raise DependencyNotInstalled(
+            "Downloading needs `huggingface_hub`. Install it with: pip install huggingface_hub"
+        ) from error
+    target = _checked_target(target)
+    origin = f"hf://datasets/{REPOSITORY}"
+    if _is_installed(target, origin):
+        _log.info("The assets of %s are already installed at %s.", origin, target)
+        return target
+    with atomic_directory(target) as folder:
+        try:
+            hub.snapshot_download(repo_id=REPOSITORY, repo_type="dataset", local_dir=str(folder))
+        except Exception as error:  # the hub raises many kinds: network, authorisation, disk
+            raise MissingAssetsError(f"Could not download {origin} ({error}). {_COMMANDS}") from error
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own bookkeeping
+        _finish(folder, origin)
+    _log.info("Installed the assets of %s at %s.", origin, target)
+    return target
+
+
+def user_cache() -> Path:
+    """The user's cache folder: ``$XDG_CACHE_HOME``, else ``~/.cache``."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+
+
+def _checked_target(target: Path | None) -> Path:
+    """The target, after making sure that replacing it destroys nothing but an asset folder."""
+    target = (default_target() if target is None else Path(target).expanduser()).absolute()
+    if not target.exists():
+        return target
+    replaceable = target.is_dir() and (
+        (target / MANIFEST).exists() or (target / FOLDERS[0]).is_dir() or not any(target.iterdir())
+    )
+    if not replaceable:
+        raise InvalidArgumentError(
+            f"Expect the `target` to be absent, empty or an asset folder, actually: {target} holds something else."
+        )
+    return target
+
+
+def _is_installed(target: Path, origin: str) -> bool:
+    try:
+        manifest = _read_manifest(target)
+        check_assets(target)
+    except DamagedAssetsError:
+        return False
+    return manifest is not None and manifest["origin"] == origin
+
+
+@contextmanager
+def _named_errors(source: Path) -> Iterator[None]:
+    """Turn what a damaged or unsafe archive raises into DamagedAssetsError."""
+    try:
+        yield
+    except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk, not the archive
+        raise DamagedAssetsError(
+            f"The asset pack {source} is damaged or unsafe ({error}); nothing was installed. "
+            "Fetch it again, or download the official assets with: vla assets libero"
+        ) from error
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    """Unpack files and folders only, none outside ``folder``, up to the bounds; drop a single folder around them."""
+    files = size = 0
+    with tarfile.open(source) as archive:
+        for member in archive:
+            if not (member.isreg() or member.isdir()):
+                raise ValueError(f"{member.name} is neither a file nor a folder")
+            files += 1
+            size += member.size
+            if files > MAX_FILES or size > MAX_BYTES:
+                raise ValueError(f"it unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes")
+            archive.extract(member, folder, filter="data")
+    tops = list(folder.iterdir())
+    if len(tops) == 1 and tops[0].is_dir() and tops[0].name not in FOLDERS:
+        for path in tops[0].iterdir():
+            path.rename(folder / path.name)
+        tops[0].rmdir()
+
+
+def _finish(folder: Path, origin: str) -> None:
+    """Check an unpacked folder and write its manifest."""
+    check_assets(folder)
+    files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    (folder / MANIFEST).write_text(json.dumps({"origin": origin, "files": dict(sorted(files.items()))}, indent=0))
+
+
+def _read_manifest(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, NotADirectoryError) as error:
+        raise DamagedAssetsError(f"{folder / MANIFEST} cannot be read ({error}). {_COMMANDS}") from error
+
+
+def _has_size(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

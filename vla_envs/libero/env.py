@@ -1,0 +1,145 @@
+"""LIBERO as the environment ``VLA-Libero-v0``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs import spec
+from vla_envs.base import Observation, VLAEnv
+from vla_envs.errors import UnknownCameraError, UnknownSuiteError, check_choice
+from vla_envs.libero import gl, official
+from vla_envs.libero.assets import find_assets
+from vla_envs.libero.init_states import read_init_states
+from vla_envs.libero.suites import SUITES
+from vla_envs.spec import Prompt
+
+if TYPE_CHECKING:  # they need MuJoCo, which an episode needs and an import does not
+    from vla_envs.libero.simulator import Simulator
+
+CAMERAS = {
+    "agentview": (spec.IMAGE, "agentview"),
+    "wrist": (spec.WRIST_IMAGE, "robot0_eye_in_hand"),
+    "robot0_eye_in_hand": (spec.WRIST_IMAGE, "robot0_eye_in_hand"),
+}
+"""Camera -> observation key and name in the model."""
+
+
+class LiberoEnv(VLAEnv):
+    """The tasks of a LIBERO suite: a Panda arm on a table, told in a sentence what to do.
+
+    The physics, initial states, instructions, goals and images are those of the official package in
+    the OpenVLA protocol: ten settle steps after an initial state is set (not counted), images
+    rotated by 180 degrees, success by the official goal predicates.
+
+    Args:
+        suite: ``"libero_spatial"``, ``"libero_object"``, ``"libero_goal"``, ``"libero_10"`` or ``"libero_90"``.
+        task_id: the task, several tasks, or None for every task of the suite.
+        cameras: any of ``"agentview"`` (observation key ``image``) and ``"wrist"`` (``wrist_image``;
+            its official name ``"robot0_eye_in_hand"`` works as well).
+        image_size: height and width of the images in pixels.
+        split: ``"train"`` (initial states 0-24), ``"eval"`` (25-49) or ``"all"``.
+        max_episode_steps: step limit; None takes the suite's: 220, 280, 300, 520 and 400 in the order above.
+        render_mode: None or ``"rgb_array"``.
+        assets: the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the user's cache.
+
+    Raises:
+        UnknownSuiteError, UnknownTaskError, UnknownCameraError, InvalidArgumentError: a bad argument.
+        DependencyNotInstalled: a package is missing or has another version than LIBERO needs.
+        MissingAssetsError, DamagedAssetsError: no usable asset folder.
+        RendererUnavailableError: no OpenGL library.
+    """
+
+    def __init__(
+        self,
+        suite: str = "libero_spatial",
+        task_id: int | Sequence[int] | None = 0,
+        cameras: Sequence[str] = ("agentview",),
+        image_size: int = 256,
+        split: str = "all",
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+        assets: str | Path | None = None,
+    ) -> None:
+        check_choice("suite", suite, SUITES, UnknownSuiteError)
+        for camera in cameras:
+            check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+        self._image_size = spec.check_image_size(image_size)
+        gl.select_backend()
+        official.check_installed()
+        self._tasks = SUITES[suite].tasks
+        super().__init__(
+            suite=suite,
+            tasks=[task.language for task in self._tasks],
+            task_id=task_id,
+            split=split,
+            max_episode_steps=max_episode_steps,
+            render_mode=render_mode,
+        )
+        self._assets = find_assets(assets)
+        self._cameras = dict(CAMERAS[camera] for camera in cameras)
+        self.action_space = spec.action_space()
+        self.observation_space = spec.observation_space(tuple(self._cameras), self._image_size)
+        self._simulator: Simulator | None = None
+
+    @property
+    def simulator(self) -> Simulator:
+        """The simulation of the running episode's task: ``simulator.model`` and ``simulator.data`` are MuJoCo's."""
+        if self._simulator is None:
+            self._load(self.task_ids[0])
+        assert self._simulator is not None
+        return self._simulator
+
+    def num_init_states(self, task_id: int) -> int:
+        """How many recorded initial states the task has: 50."""
+        return len(_init_states(self._tasks[task_id].init_file))
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """The agentview image of the last observation: uint8 (image_size, image_size, 3)."""
+        return self._draw("agentview")
+
+    def close(self) -> None:
+        """Let go of the simulation."""
+        self._simulator = None
+
+    def _horizon(self, task_id: int) -> int:
+        return SUITES[self.suite].horizon
+
+    def _begin(self, prompt: Prompt) -> None:
+        self._load(prompt.task_id)
+        self.simulator.reset(_init_states(self._tasks[prompt.task_id].init_file)[prompt.init_state_id])
+
+    def _apply(self, action: NDArray[np.float64]) -> bool:
+        return self.simulator.step(action)
+
+    def _observe(self) -> Observation:
+        images = {key: self._draw(camera) for key, camera in self._cameras.items()}
+        state = self.simulator.proprioception()
+        return {**images, spec.STATE: state, spec.INSTRUCTION: self.tasks[self.prompt.task_id]}
+
+    def _final_state(self) -> NDArray[np.float32]:
+        return self.simulator.task_state()
+
+    def _load(self, task_id: int) -> None:
+        """Make the task's simulation the present one, unless it is."""
+        from vla_envs.libero.builder import compile_task
+        from vla_envs.libero.simulator import Simulator
+
+        compiled = compile_task(self._tasks[task_id], self._assets)
+        if self._simulator is None or self._simulator.compiled is not compiled:
+            self._simulator = Simulator(compiled)
+
+    def _draw(self, camera: str) -> NDArray[np.uint8]:
+        from vla_envs.libero.renderer import renderer_of
+
+        return renderer_of(self.simulator.compiled, self._image_size).draw(self.simulator, camera)
+
+
+@lru_cache(maxsize=None)
+def _init_states(path: Path) -> NDArray[np.float64]:
+    return read_init_states(path)

@@ -1,0 +1,81 @@
+"""The OpenGL library that draws LIBERO: which one, whether it can be loaded, and its one context per process."""
+
+from __future__ import annotations
+
+import ctypes.util
+import importlib
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from vla_envs.errors import RendererUnavailableError
+
+BACKENDS = {"osmesa": ("OSMesa", "libosmesa6"), "egl": ("EGL", "libegl1")}
+"""``MUJOCO_GL`` -> library and the Debian package that has it."""
+
+
+def select_backend() -> str:
+    """Choose the backend and tell MuJoCo, robosuite and PyOpenGL, which read it when they are first imported.
+
+    ``MUJOCO_GL`` decides when it is set. Otherwise EGL draws on a machine with an NVIDIA GPU, and
+    OSMesa (software, no device needed) everywhere else.
+
+    Raises:
+        RendererUnavailableError: the library is absent, or ``MUJOCO_GL`` names a backend that
+            cannot draw without a window.
+    """
+    backend = os.environ.get("MUJOCO_GL", "").lower().strip() or _default_backend()
+    if backend not in BACKENDS:
+        raise RendererUnavailableError(
+            f"Expect the environment variable MUJOCO_GL to be one of 'egl', 'osmesa', actually: {backend!r}. "
+            "Mend it with: export MUJOCO_GL=osmesa"
+        )
+    library, package = BACKENDS[backend]
+    if not _has_library(library):
+        raise RendererUnavailableError(
+            f"The OpenGL library lib{library} that MUJOCO_GL={backend} draws with cannot be found. "
+            f"Install it with: apt-get install -y {package}"
+        )
+    platform = os.environ.setdefault("PYOPENGL_PLATFORM", backend)
+    if platform.lower() != backend:
+        raise RendererUnavailableError(
+            f"The environment variables contradict each other: MUJOCO_GL is {backend!r} and PYOPENGL_PLATFORM is "
+            f"{platform!r}. Mend it with: export PYOPENGL_PLATFORM={backend}"
+        )
+    os.environ["MUJOCO_GL"] = backend
+    return backend
+
+
+def current_context() -> Any:
+    """The process's GL context, made current.
+
+    One context serves every renderer of the process: their resources have distinct names in it, so
+    that drawing or freeing one never touches another. A forked child gets its own.
+
+    Raises:
+        RendererUnavailableError: the library is there but gives no context.
+    """
+    try:
+        context = _context(select_backend(), os.getpid())
+        context.make_current()
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise RendererUnavailableError(
+            f"OpenGL ({os.environ.get('MUJOCO_GL')}) gives no context to draw in: {error}. "
+            "Software rendering works everywhere: apt-get install -y libosmesa6 && export MUJOCO_GL=osmesa"
+        ) from error
+    return context
+
+
+@lru_cache(maxsize=1)
+def _context(backend: str, pid: int) -> Any:
+    return importlib.import_module(f"mujoco.{backend}").GLContext(16, 16)
+
+
+def _default_backend() -> str:
+    has_gpu = Path("/dev/nvidiactl").exists()
+    return "egl" if has_gpu and _has_library("EGL") else "osmesa"
+
+
+def _has_library(name: str) -> bool:
+    return ctypes.util.find_library(name) is not None

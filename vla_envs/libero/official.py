@@ -1,0 +1,110 @@
+"""The one place that imports the official LIBERO package and robosuite, and keeps them quiet."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+
+from vla_envs.errors import require_extra
+from vla_envs.files import atomic_write_text
+from vla_envs.libero.assets import user_cache
+from vla_envs.libero.suites import package_folder
+
+VERSIONS = {"mujoco": "3.3.7", "robosuite": "1.4.0", "bddl": "1.0.1"}
+"""The versions whose physics and pixels are LIBERO's: from mujoco 3.4 the physics differ, robosuite 1.5 lacks
+the classes that LIBERO subclasses."""
+
+
+def check_installed() -> None:
+    """Raise unless LIBERO and the exact versions it needs are installed.
+
+    Raises:
+        DependencyNotInstalled: naming what is there, what is needed and the pip command.
+    """
+    package_folder()
+    for name, needed in VERSIONS.items():
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        if found != needed:
+            state = "is not installed" if found is None else f"{found} is installed"
+            raise DependencyNotInstalled(
+                f"LIBERO needs {name} {needed}, but {name} {state}. Install it with: pip install '{name}=={needed}', "
+                "or everything with: pip install 'vla-envs[libero]'"
+            )
+    require_extra("mujoco", "libero")
+
+
+def make_problem(bddl_file: Path, assets: Path) -> Any:
+    """The official environment of a task (``ControlEnv``), without a renderer or camera observations.
+
+    Raises:
+        DependencyNotInstalled: a package that LIBERO imports is missing.
+    """
+    with _quiet_import():
+        wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
+        libero = importlib.import_module("libero.libero")
+    libero._assets_path_cache = str(assets)
+    return wrapper.ControlEnv(bddl_file_name=str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
+
+
+@contextmanager
+def preserved_random_state() -> Iterator[None]:
+    """Give NumPy's global generator, which the official code draws from, back as it was."""
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Import LIBERO without its question on stdin, a file in the home directory or robosuite's advice."""
+    logger = logging.getLogger("robosuite_logs")
+    disabled, logger.disabled = logger.disabled, True
+    before = os.environ.get("LIBERO_CONFIG_PATH")
+    os.environ["LIBERO_CONFIG_PATH"] = str(_config_folder(before))
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+        if before is None:
+            del os.environ["LIBERO_CONFIG_PATH"]
+        else:
+            os.environ["LIBERO_CONFIG_PATH"] = before
+
+
+def _config_folder(named: str | None) -> Path:
+    """The user's LIBERO config folder if there is one, else a private one of ours."""
+    theirs = Path(named) if named else Path.home() / ".libero"
+    if (theirs / "config.yaml").is_file():
+        return theirs
+    root = package_folder()
+    config = {
+        "assets": root / "assets",  # unread by hf-libero, which asks get_assets_path()
+        "bddl_files": root / "bddl_files",
+        "benchmark_root": root,
+        "datasets": root.parent / "datasets",
+        "init_states": root / "init_files",
+    }
+    ours = user_cache() / "vla_envs" / "libero-config"
+    text = json.dumps({key: str(path) for key, path in config.items()}, indent=1)  # JSON is YAML
+    if not _holds(ours / "config.yaml", text):
+        atomic_write_text(ours / "config.yaml", text)
+    return ours
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text

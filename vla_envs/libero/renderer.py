@@ -1,0 +1,85 @@
+"""Draws a task's cameras off-screen."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from functools import lru_cache
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs.libero import gl
+from vla_envs.libero.builder import MAX_CACHED_TASKS, CompiledTask
+from vla_envs.libero.simulator import Simulator
+
+MAX_GEOMS = 1000
+"""Geoms of a drawn scene; the official value."""
+VISUAL_GEOMS = (False, True)
+"""Which of the first two geom groups are drawn: collision shapes are not, visual ones are."""
+
+
+class Renderer:
+    """Draws one task's cameras at one size, for every simulator of the task in this process.
+
+    Args:
+        compiled: the task.
+        image_size: height and width in pixels.
+
+    Raises:
+        RendererUnavailableError: no OpenGL context can be had.
+    """
+
+    def __init__(self, compiled: CompiledTask, image_size: int) -> None:
+        gl.current_context()
+        model = compiled.model
+        model.vis.global_.offwidth = model.vis.global_.offheight = image_size
+        model.vis.quality.shadowsize = 0  # no light of LIBERO casts shadows, yet the map costs 400 ms
+        self._viewport = mujoco.MjrRect(0, 0, image_size, image_size)
+        self._scene = mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
+        self._options = mujoco.MjvOption()
+        self._options.geomgroup[: len(VISUAL_GEOMS)] = VISUAL_GEOMS
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        weakref.finalize(self, _free, self._context)
+
+    def draw(self, simulator: Simulator, camera: str) -> NDArray[np.uint8]:
+        """The camera's image of the last observation: uint8 (size, size, 3), turned as VLA policies expect it.
+
+        That is OpenGL's image, whose first row is the lowest, rotated by 180 degrees, as the
+        official VLA pipelines rotate it.
+        """
+        gl.current_context()
+        self._camera.fixedcamid = simulator.model.camera(camera).id
+        simulator.show_lamps()
+        mujoco.mjv_updateScene(
+            simulator.model,
+            simulator.observed(),
+            self._options,
+            None,
+            self._camera,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        pixels = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
+        mujoco.mjr_readPixels(pixels, None, self._viewport, self._context)
+        return np.ascontiguousarray(pixels[::-1, ::-1])
+
+
+def renderer_of(compiled: CompiledTask, image_size: int) -> Renderer:
+    """The process's renderer of a task at a size. A forked child gets its own."""
+    return _renderer(compiled, image_size, os.getpid())
+
+
+@lru_cache(maxsize=MAX_CACHED_TASKS)
+def _renderer(compiled: CompiledTask, image_size: int, pid: int) -> Renderer:
+    return Renderer(compiled, image_size)
+
+
+def _free(context: mujoco.MjrContext) -> None:
+    gl.current_context()
+    context.free()
