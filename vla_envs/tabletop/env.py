@@ -1,0 +1,130 @@
+"""``VLA-Tabletop-v0``: the embedded tabletop suite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs import spec
+from vla_envs.base import Observation, VLAEnv
+from vla_envs.errors import UnknownCameraError, check_choice
+from vla_envs.spec import Prompt
+from vla_envs.tabletop import goals
+from vla_envs.tabletop.goals import Goal
+from vla_envs.tabletop.renderer import Renderer
+from vla_envs.tabletop.scenes import NUM_INIT_STATES, initial_world
+from vla_envs.tabletop.tasks import TASKS
+from vla_envs.tabletop.things import Movable
+from vla_envs.tabletop.world import World
+
+CAMERAS = {"agentview": spec.IMAGE, "wrist": spec.WRIST_IMAGE}
+"""Camera name -> observation key."""
+
+RENDER_SIZE = 256
+"""Smallest side of ``render()``'s image in pixels."""
+
+
+class TabletopEnv(VLAEnv):
+    """A kinematic tabletop with a two-finger gripper, in the form of LIBERO, in nothing but numpy.
+
+    **Scene.** Coloured cubes, cylinders and balls, plates, bowls, painted squares and a cabinet
+    with a drawer on a table of 0.4 m x 0.4 m. Several tasks share a scene and its initial states,
+    so that the instruction is needed to know what to do. Initial states 0-49 of every task are
+    for training, 50-99 for evaluation.
+
+    **Observation.** ``image`` and, when asked for, ``wrist_image``: uint8 (image_size,
+    image_size, 3). ``state``: float32 (8,), grip point (m), axis-angle of the hand (rad, (pi, 0, 0)
+    is straight down), finger joints (m). ``instruction``: str. Where the objects are is only in
+    the images.
+
+    **Action.** (7,) in [-1, 1]: dx dy dz in units of 0.05 m (x towards the viewer, y to the
+    right, z up), a rotation vector in units of 0.5 rad, and the gripper: below 0 opens, above 0
+    closes. What an action does is written down in :mod:`vla_envs.tabletop.world`.
+
+    **Success.** All goals of the task are met at once: objects at rest where they belong and let
+    go, the drawer open or shut. Tasks with one goal have 80 control steps, tasks with two 120.
+
+    Args:
+        task_id: the task, several tasks, or None for all of them.
+        image_size: height and width of the images, 16 to 1024 pixels.
+        cameras: of ``"agentview"`` and ``"wrist"``.
+        split: ``"train"``, ``"eval"`` or ``"all"``.
+        max_episode_steps: step limit; None takes the task's own.
+        render_mode: None or ``"rgb_array"``: the main camera at 256 x 256 pixels, or at
+            ``image_size`` if that is larger.
+
+    Raises:
+        UnknownTaskError: a task index outside the suite.
+        UnknownCameraError: a camera of another name.
+        InvalidArgumentError: an image size, split, step limit or render mode outside its range.
+
+    >>> import gymnasium as gym, vla_envs
+    >>> env = gym.make("VLA-Tabletop-v0", task_id=0, image_size=64)
+    >>> observation, info = env.reset(options={"init_state_id": 7})
+    >>> observation["instruction"]
+    'put the red cube on the blue plate'
+    """
+
+    def __init__(
+        self,
+        task_id: int | Sequence[int] | None = None,
+        image_size: int = 128,
+        cameras: Sequence[str] = ("agentview",),
+        split: str = "all",
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(
+            suite="tabletop",
+            tasks=[task.instruction for task in TASKS],
+            task_id=task_id,
+            split=split,
+            max_episode_steps=max_episode_steps,
+            render_mode=render_mode,
+        )
+        for camera in cameras:
+            check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+        size = spec.check_image_size(image_size)
+        self.cameras = tuple(cameras)
+        self.observation_space = spec.observation_space([CAMERAS[each] for each in self.cameras], size)
+        self.action_space = spec.action_space()
+        self.world = World([], [])
+        self._renderers = {CAMERAS[camera]: Renderer(camera, size) for camera in self.cameras}
+        self._screen = Renderer("agentview", max(size, RENDER_SIZE)) if render_mode else None
+
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """The goals of the running episode's task."""
+        return TASKS[self.prompt.task_id].goals
+
+    def num_init_states(self, task_id: int) -> int:
+        """How many initial states the task has."""
+        return NUM_INIT_STATES
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The main camera's image for people; None without a render mode."""
+        return self._screen.draw(self.world) if self._screen else None
+
+    def _horizon(self, task_id: int) -> int:
+        return TASKS[task_id].max_steps
+
+    def _begin(self, prompt: Prompt) -> None:
+        self.world = initial_world(TASKS[prompt.task_id].scene, prompt.init_state_id)
+
+    def _apply(self, action: NDArray[np.float64]) -> bool:
+        self.world.step(action)
+        return goals.met(self.goals, self.world)
+
+    def _observe(self) -> Observation:
+        images = {key: renderer.draw(self.world) for key, renderer in self._renderers.items()}
+        state = self.world.gripper.proprioception()
+        return {**images, spec.STATE: state, spec.INSTRUCTION: self.tasks[self.prompt.task_id]}
+
+    def _final_state(self) -> NDArray[np.float32]:
+        """Positions of the task's objects, 3 each, then the drawer's opening (m), then whether something is held."""
+        world = self.world
+        positions = [each for thing in world.movables for each in (thing.x, thing.y, thing.z)]
+        opening = world.drawer.opening if world.drawer else 0.0
+        return np.array([*positions, opening, isinstance(world.held, Movable)], dtype=np.float32)

@@ -1,0 +1,144 @@
+"""Draws the world: what rests once into a kept layer, the gripper and what it holds in every frame."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs.tabletop.camera import Camera, Floats, looking_at
+from vla_envs.tabletop.canvas import Canvas
+from vla_envs.tabletop.gripper import Gripper
+from vla_envs.tabletop.shapes import cast_shadow, draw_fixture, draw_gripper, draw_movable
+from vla_envs.tabletop.things import Movable
+from vla_envs.tabletop.world import World
+
+AGENTVIEW = ((0.68, 0.0, 0.88), (-0.035, 0.0, 0.08))
+"""Position of the main camera and the point it looks at (m)."""
+AGENTVIEW_TANGENT = 0.24
+WRIST_OFFSET = (0.07, 0.0, -0.13)
+"""The wrist camera in the hand's axes (m), behind the fingers."""
+WRIST_TARGET = (0.0, 0.0, 0.02)
+WRIST_TANGENT = 0.75
+
+TABLE_X = (-0.34, 0.45)
+TABLE_Y = (-0.45, 0.45)
+TEXTURE = 512
+"""Pixels of the table's texture on each side."""
+WALL = ((214, 220, 226), (176, 186, 196))
+"""Colours behind the table, above and below."""
+SHADOW = 0.5
+"""How much the gripper's shadow takes away right above a surface."""
+
+
+class Renderer:
+    """Draws one camera's image of a world.
+
+    Args:
+        camera: ``"agentview"`` or ``"wrist"``.
+        size: height and width of the image in pixels.
+    """
+
+    def __init__(self, camera: str, size: int) -> None:
+        self._moving = camera == "wrist"
+        self.camera = Camera(np.array(AGENTVIEW[0], np.float32), looking_at(*AGENTVIEW), AGENTVIEW_TANGENT, size)
+        if self._moving:
+            self.camera = Camera(np.zeros(3, np.float32), np.eye(3, dtype=np.float32), WRIST_TANGENT, size)
+        else:
+            self._background = _background(self.camera)
+        self._kept: Canvas | None = None
+        self._shown: tuple[World, int] | None = None
+
+    def draw(self, world: World) -> NDArray[np.uint8]:
+        """The image (size, size, 3) of the world as it is; a new array."""
+        canvas = self._draw_wrist_view(world) if self._moving else self._draw_main_view(world)
+        return canvas.colour
+
+    def _draw_main_view(self, world: World) -> Canvas:
+        if self._kept is None or self._shown is None or self._shown[0] is not world or self._shown[1] != world.version:
+            self._kept = self._background.copy()
+            _draw_resting(self._kept, world)
+            self._shown = (world, world.version)
+        canvas = self._kept.copy()
+        _draw_hand(canvas, world)
+        return canvas
+
+    def _draw_wrist_view(self, world: World) -> Canvas:
+        self.camera.aim(*_wrist_pose(world.gripper))
+        canvas = _background(self.camera)
+        _draw_resting(canvas, world)
+        _draw_hand(canvas, world, whole=False)
+        return canvas
+
+
+def _draw_resting(canvas: Canvas, world: World) -> None:
+    for fixture in world.fixtures:
+        draw_fixture(canvas, fixture)
+    for thing in sorted(world.resting, key=lambda thing: (thing.z, thing.x)):
+        cast_shadow(canvas, thing, 0.5, 0.022)
+        draw_movable(canvas, thing)
+
+
+def _draw_hand(canvas: Canvas, world: World, whole: bool = True) -> None:
+    gripper, held = world.gripper, world.held
+    lowest = held.z if isinstance(held, Movable) else gripper.z - 0.012
+    height = lowest - world.surface(gripper.x, gripper.y, 0.0)
+    strength = SHADOW / (1.0 + 5.0 * height)
+    canvas.shadow(
+        gripper.x,
+        gripper.y,
+        lowest + 0.004,
+        (0.006, gripper.finger),
+        0.018 + 0.08 * height,
+        strength,
+        gripper.twist,
+    )
+    if isinstance(held, Movable):
+        draw_movable(canvas, held)
+    draw_gripper(canvas, gripper, whole)
+
+
+def _wrist_pose(gripper: Gripper) -> tuple[Floats, Floats]:
+    """Position and axes of the wrist camera: it looks past the fingers, the table's back on top."""
+    axes = gripper.axes
+    grip = np.array([gripper.x, gripper.y, gripper.z])
+    forward = np.subtract(WRIST_TARGET, WRIST_OFFSET)
+    forward = forward / np.linalg.norm(forward)
+    right = np.array([0.0, -1.0, 0.0])
+    own = np.stack([right, np.cross(forward, right), forward])
+    position = grip + axes @ np.array(WRIST_OFFSET)
+    return position.astype(np.float32), (own @ axes.T).astype(np.float32)
+
+
+def _background(camera: Camera) -> Canvas:
+    """The bare table, and the wall where the rays pass it by."""
+    size = camera.size
+    ray_x, ray_y, ray_z = camera.rays
+    inverse = np.maximum(-ray_z, np.float32(1e-3)) / camera.position[2]
+    x = camera.position[0] + ray_x / inverse
+    y = camera.position[1] + ray_y / inverse
+    row = ((x - TABLE_X[0]) * np.float32(TEXTURE / (TABLE_X[1] - TABLE_X[0]))).astype(np.int32)
+    column = ((y - TABLE_Y[0]) * np.float32(TEXTURE / (TABLE_Y[1] - TABLE_Y[0]))).astype(np.int32)
+    on_table = (row >= 0) & (row < TEXTURE) & (column >= 0) & (column < TEXTURE)
+    table = _wood()[np.clip(row, 0, TEXTURE - 1), np.clip(column, 0, TEXTURE - 1)]
+    fade = np.linspace(0.0, 1.0, size, dtype=np.float32)[:, None, None]
+    wall = (1.0 - fade) * np.array(WALL[0], np.float32) + fade * np.array(WALL[1], np.float32)
+    colour = np.where(on_table[..., None], table, wall.astype(np.uint8))
+    return Canvas(camera, colour, inverse.astype(np.float32))
+
+
+@functools.cache
+def _wood() -> NDArray[np.uint8]:
+    """The table's texture (TEXTURE, TEXTURE, 3): planks from left to right with a faint grain."""
+    rng = np.random.default_rng(7)
+    rows = np.arange(TEXTURE)
+    plank = rows // (TEXTURE // 8)
+    tone = rng.uniform(-5.0, 5.0, plank.max() + 1)[plank]
+    grain = np.convolve(rng.normal(0.0, 3.0, TEXTURE), np.ones(3) / 3.0, "same")
+    waves = 2.0 * np.sin(np.linspace(0.0, 9.0 * math.pi, TEXTURE)[None] + 0.8 * plank[:, None])
+    seam = np.where(rows % (TEXTURE // 8) < 2, -14.0, 0.0)
+    light = (tone + grain + seam)[:, None] + waves
+    wood = np.array([222.0, 196.0, 160.0]) + light[..., None] * np.array([1.0, 1.0, 0.9])
+    return np.clip(wood, 0, 255).astype(np.uint8)
