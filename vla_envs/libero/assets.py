@@ -7,6 +7,7 @@ No Python package contains them (130-180 MB). ``vla assets libero --from <pack.t
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import lzma
@@ -142,7 +143,7 @@ def download_assets(target: Path | None = None) -> Path:
         InvalidArgumentError: ``target`` holds something that is not an asset folder.
     """
     try:
-        import huggingface_hub as hub
+        hub = importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise DependencyNotInstalled(
             "Downloading needs `huggingface_hub`. Install it with: pip install huggingface_hub"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vla_envs.spec import METRES_PER_UNIT, RADIANS_PER_UNIT
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 KP = 150.0
 """Stiffness of the end effector, 1/s^2; the damping is critical."""

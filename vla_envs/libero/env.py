@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,6 +140,6 @@ class LiberoEnv(VLAEnv):
         return renderer_of(self.simulator.compiled, self._image_size).draw(self.simulator, camera)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _init_states(path: Path) -> NDArray[np.float64]:
     return read_init_states(path)

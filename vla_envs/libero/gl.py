@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import importlib
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ def select_backend() -> str:
             f"{platform!r}. Mend it with: export PYOPENGL_PLATFORM={backend}"
         )
     os.environ["MUJOCO_GL"] = backend
+    # Mesa's rasterising threads do not survive a fork, which then hangs; LIBERO is bound by its
+    # vertices and draws as fast without them.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     return backend
 
 
@@ -51,25 +54,30 @@ def current_context() -> Any:
     """The process's GL context, made current.
 
     One context serves every renderer of the process: their resources have distinct names in it, so
-    that drawing or freeing one never touches another. A forked child gets its own.
+    that drawing or freeing one never touches another.
 
     Raises:
-        RendererUnavailableError: the library is there but gives no context.
+        RendererUnavailableError: the library is there but gives no context, or EGL was in use
+            before this process was forked.
     """
+    backend = select_backend()
     try:
-        context = _context(select_backend(), os.getpid())
+        context, owner = _context(backend)
+        if backend == "egl" and owner != os.getpid():
+            raise RuntimeError("EGL does not survive a fork; start workers with 'spawn' or 'forkserver'")
         context.make_current()
     except (ImportError, AttributeError, RuntimeError) as error:
         raise RendererUnavailableError(
-            f"OpenGL ({os.environ.get('MUJOCO_GL')}) gives no context to draw in: {error}. "
+            f"OpenGL (MUJOCO_GL={backend}) gives no context to draw in: {error}. "
             "Software rendering works everywhere: apt-get install -y libosmesa6 && export MUJOCO_GL=osmesa"
         ) from error
     return context
 
 
-@lru_cache(maxsize=1)
-def _context(backend: str, pid: int) -> Any:
-    return importlib.import_module(f"mujoco.{backend}").GLContext(16, 16)
+@cache
+def _context(backend: str) -> tuple[Any, int]:
+    """The context and the process that made it; its own size is irrelevant, renderers draw into buffers of theirs."""
+    return importlib.import_module(f"mujoco.{backend}").GLContext(16, 16), os.getpid()
 
 
 def _default_backend() -> str:

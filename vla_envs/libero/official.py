@@ -54,7 +54,7 @@ def make_problem(bddl_file: Path, assets: Path) -> Any:
     """
     with _quiet_import():
         wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
-        libero = importlib.import_module("libero.libero")
+        libero: Any = importlib.import_module("libero.libero")
     libero._assets_path_cache = str(assets)
     return wrapper.ControlEnv(bddl_file_name=str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
 

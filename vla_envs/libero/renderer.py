@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from functools import lru_cache
 
@@ -70,13 +69,9 @@ class Renderer:
         return np.ascontiguousarray(pixels[::-1, ::-1])
 
 
-def renderer_of(compiled: CompiledTask, image_size: int) -> Renderer:
-    """The process's renderer of a task at a size. A forked child gets its own."""
-    return _renderer(compiled, image_size, os.getpid())
-
-
 @lru_cache(maxsize=MAX_CACHED_TASKS)
-def _renderer(compiled: CompiledTask, image_size: int, pid: int) -> Renderer:
+def renderer_of(compiled: CompiledTask, image_size: int) -> Renderer:
+    """The process's renderer of a task at a size in pixels."""
     return Renderer(compiled, image_size)
 
 

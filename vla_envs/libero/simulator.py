@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vla_envs import spec
 from vla_envs.libero.builder import CompiledTask
 from vla_envs.libero.controller import ArmController
-from vla_envs.libero.goal import Goal
+from vla_envs.libero.goal import Goal, Lamps
 
 SUBSTEPS = 25
 """Physics steps of 2 ms in a control step: 20 Hz."""
@@ -48,7 +48,7 @@ class Simulator:
         low, high = self.model.actuator_ctrlrange[robot.finger_actuators].T
         self._finger_centre, self._finger_reach = 0.5 * (high + low), 0.5 * (high - low)
         self._grip = np.zeros(2)
-        self._lamps = self._goal.lamps()
+        self._lamps: Lamps = {}
         self._observed = mujoco.MjData(self.model)
         self._observed_qpos = np.zeros(self.model.nq)
         self._observed_fingers = np.zeros(2)
