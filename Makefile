@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # $(call apt,package,purpose): install a system package as root, else say what to install.
 apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1); } || \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
 	echo "Missing: $(1), $(2). Install it with: sudo apt-get install $(1)"
 
 .PHONY: help setup train test lint format clean
@@ -59,7 +59,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -c constraints.txt "$(TORCH)"
 	$(BIN)/pip install -c constraints.txt -e '.[libero,rllib,dev]'
-	$(BIN)/pip install --no-deps $(LIBERO)
+	$(BIN)/pip install --no-deps --use-pep517 $(LIBERO)
 	@touch $@
 
 # A TORCH that was asked for is installed even where the stamp is fresh.
