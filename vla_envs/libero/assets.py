@@ -202,8 +202,9 @@ def _named_errors(source: Path) -> Iterator[None]:
     except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the archive
+        reason = str(error).partition("\n")[0]
         raise DamagedAssetsError(
-            f"The asset pack {source} is damaged or unsafe ({error}); nothing was installed. "
+            f"The asset pack {source} is damaged or unsafe ({reason}); nothing was installed. "
             "Fetch it again, or download the official assets with: vla assets libero"
         ) from error
 
@@ -220,11 +221,22 @@ def _unpack(source: Path, folder: Path) -> None:
             if files > MAX_FILES or size > MAX_BYTES:
                 raise ValueError(f"it unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes")
             archive.extract(member, folder, filter="data")
+        _read_to_the_end(archive)
     tops = list(folder.iterdir())
     if len(tops) == 1 and tops[0].is_dir() and tops[0].name not in FOLDERS:
         for path in tops[0].iterdir():
             path.rename(folder / path.name)
         tops[0].rmdir()
+
+
+def _read_to_the_end(archive: tarfile.TarFile) -> None:
+    """After the last member: tarfile takes a cut for the end, and a checksum is checked where its stream ends."""
+    stream = archive.fileobj
+    assert stream is not None
+    if stream.tell() < archive.offset + tarfile.BLOCKSIZE:
+        raise ValueError("it is cut short")
+    while stream.read(2**20):
+        pass
 
 
 def _finish(folder: Path, origin: str) -> None:

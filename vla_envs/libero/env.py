@@ -67,6 +67,7 @@ class LiberoEnv(VLAEnv):
         assets: str | Path | None = None,
     ) -> None:
         check_choice("suite", suite, SUITES, UnknownSuiteError)
+        cameras = (cameras,) if isinstance(cameras, str) else cameras
         for camera in cameras:
             check_choice("cameras", camera, CAMERAS, UnknownCameraError)
         self._image_size = spec.check_image_size(image_size)
@@ -100,7 +101,12 @@ class LiberoEnv(VLAEnv):
         return len(_init_states(self._tasks[task_id].init_file))
 
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
-        """The agentview image of the last observation: uint8 (image_size, image_size, 3)."""
+        """The agentview image of the last observation: uint8 (image_size, image_size, 3).
+
+        Raises:
+            ResetNeeded: no episode was started.
+        """
+        assert self.prompt  # raises before the first reset
         return self._draw("agentview")
 
     def close(self) -> None:

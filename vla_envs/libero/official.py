@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,17 @@ from gymnasium.error import DependencyNotInstalled
 from vla_envs.errors import require_extra
 from vla_envs.files import atomic_write_text
 from vla_envs.libero.assets import user_cache
-from vla_envs.libero.suites import package_folder
+from vla_envs.libero.suites import PACKAGE_COMMAND, package_folder
 
-VERSIONS = {"mujoco": "3.3.7", "robosuite": "1.4.0", "bddl": "1.0.1"}
-"""The versions whose physics and pixels are LIBERO's: from mujoco 3.4 the physics differ, robosuite 1.5 lacks
-the classes that LIBERO subclasses."""
+VERSIONS = {
+    "mujoco": ("3.3.7", "pip install 'mujoco==3.3.7'"),
+    "robosuite": ("1.4.0", PACKAGE_COMMAND),
+    "bddl": ("1.0.1", PACKAGE_COMMAND),
+}
+"""Distribution -> the version whose physics and pixels are LIBERO's, and the command that installs it.
+
+MuJoCo 3.4 changed how boxes touch, and robosuite 1.5 dropped classes that LIBERO subclasses.
+"""
 
 
 def check_installed() -> None:
@@ -32,16 +39,12 @@ def check_installed() -> None:
         DependencyNotInstalled: naming what is there, what is needed and the pip command.
     """
     package_folder()
-    for name, needed in VERSIONS.items():
-        try:
-            found = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found = None
+    for name, (needed, command) in VERSIONS.items():
+        found = _version_of(name)
         if found != needed:
             state = "is not installed" if found is None else f"{found} is installed"
             raise DependencyNotInstalled(
-                f"LIBERO needs {name} {needed}, but {name} {state}. Install it with: pip install '{name}=={needed}', "
-                "or everything with: pip install 'vla-envs[libero]'"
+                f"LIBERO needs {name} {needed}, but {name} {state}. Install it with: {command}"
             )
     require_extra("mujoco", "libero")
 
@@ -52,7 +55,7 @@ def make_problem(bddl_file: Path, assets: Path) -> Any:
     Raises:
         DependencyNotInstalled: a package that LIBERO imports is missing.
     """
-    with _quiet_import():
+    with quiet_import():
         wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
         libero: Any = importlib.import_module("libero.libero")
     libero._assets_path_cache = str(assets)
@@ -70,14 +73,16 @@ def preserved_random_state() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_import() -> Iterator[None]:
+def quiet_import() -> Iterator[None]:
     """Import LIBERO without its question on stdin, a file in the home directory or robosuite's advice."""
     logger = logging.getLogger("robosuite_logs")
     disabled, logger.disabled = logger.disabled, True
     before = os.environ.get("LIBERO_CONFIG_PATH")
     os.environ["LIBERO_CONFIG_PATH"] = str(_config_folder(before))
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         logger.disabled = disabled
         if before is None:
@@ -108,3 +113,10 @@ def _config_folder(named: str | None) -> Path:
 
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text() == text
+
+
+def _version_of(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

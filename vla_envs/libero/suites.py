@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 from gymnasium.error import DependencyNotInstalled
 
-PACKAGE_COMMAND = "pip install --no-deps hf-libero==0.1.4"
-"""Installs the LIBERO package; its own requirements are not needed (see docs/libero.md)."""
+PACKAGE_COMMAND = "pip install --no-deps hf-libero==0.1.4 robosuite==1.4.0 bddl==1.0.1"
+"""Installs what LIBERO is made of, without the requirements it does not need (see docs/libero.md)."""
 
 
 @dataclass(frozen=True)

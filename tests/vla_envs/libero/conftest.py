@@ -1,0 +1,30 @@
+"""The asset folder of the tests that run the real simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gymnasium.error import DependencyNotInstalled
+
+from vla_envs.errors import MissingAssetsError, RendererUnavailableError
+from vla_envs.libero import gl, official
+from vla_envs.libero.assets import find_assets, install_assets
+
+PACK = Path(__file__).resolve().parents[4] / "shared" / "libero-assets.tar.xz"
+"""An asset pack beside the repository, unpacked into the user's cache when no assets are installed."""
+
+
+@pytest.fixture(scope="session")
+def libero_assets() -> Path:
+    """The asset folder; skips without the LIBERO package, an OpenGL library or assets."""
+    try:
+        gl.select_backend()
+        official.check_installed()
+        return find_assets()
+    except (DependencyNotInstalled, RendererUnavailableError) as error:
+        pytest.skip(str(error))
+    except MissingAssetsError as error:
+        if PACK.is_file():
+            return install_assets(PACK)
+        pytest.skip(str(error))

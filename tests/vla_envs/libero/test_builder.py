@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import shutil
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from vla_envs.errors import DamagedAssetsError
+from vla_envs.libero.init_states import read_init_states
+from vla_envs.libero.suites import SUITES
+
+pytestmark = [pytest.mark.libero, pytest.mark.usefixtures("libero_assets")]
+
+
+@pytest.mark.parametrize(
+    ("suite", "task_id"),
+    [("libero_spatial", 5), ("libero_object", 0), ("libero_goal", 7), ("libero_10", 7), ("libero_90", 45)],
+)
+def test_one_task_of_every_suite(libero_assets, suite, task_id):
+    """The initial states fit the compiled model, and the global generator is left as it was."""
+    from vla_envs.libero.builder import compile_task
+
+    before = np.random.get_state()[1].copy()
+    task = SUITES[suite].tasks[task_id]
+    model = compile_task(task, libero_assets).model
+    assert read_init_states(task.init_file).shape == (50, 1 + model.nq + model.nv)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_fixtures_do_not_depend_on_what_ran_before(libero_assets):
+    """Built anew under another state of the global generator, everything stands where it stood."""
+    from vla_envs.libero.builder import compile_task
+
+    task = SUITES["libero_goal"].tasks[7]
+    first = compile_task(task, libero_assets).model
+    np.random.seed(17)
+    second = compile_task.__wrapped__(task, libero_assets).model
+    assert first is not second
+    np.testing.assert_array_equal(first.body_pos, second.body_pos)
+    np.testing.assert_array_equal(first.body_quat, second.body_quat)
+
+
+def test_a_compiled_task_is_shared(libero_assets):
+    from vla_envs.libero.builder import compile_task
+
+    task = SUITES["libero_object"].tasks[0]
+    assert compile_task(task, libero_assets) is compile_task(task, libero_assets)
+
+
+def test_a_missing_file_names_the_command(libero_assets, tmp_path):
+    from vla_envs.libero.builder import compile_task
+
+    damaged = tmp_path / "assets"
+    shutil.copytree(libero_assets, damaged, copy_function=os.symlink)
+    (damaged / "stable_hope_objects" / "alphabet_soup" / "alphabet_soup.xml").unlink()
+    with pytest.raises(DamagedAssetsError, match=r"alphabet_soup.*vla assets libero --from"):
+        compile_task(SUITES["libero_object"].tasks[0], damaged)
+
+
+def test_textures_are_linear():
+    from vla_envs.libero.builder import with_linear_textures
+
+    xml = "<mujoco><asset><texture name='a'/><texture name='b' colorspace='sRGB'/></asset></mujoco>"
+    textures = ElementTree.fromstring(with_linear_textures(xml)).iter("texture")
+    assert [texture.get("colorspace") for texture in textures] == ["linear", "linear"]

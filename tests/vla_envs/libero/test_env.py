@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import DependencyNotInstalled, ResetNeeded
+
+import vla_envs  # noqa: F401  (registers the id)
+from tests.conformance import EnvConformance
+from vla_envs.errors import DamagedAssetsError, MissingAssetsError, UnknownCameraError, UnknownSuiteError
+from vla_envs.libero import env as module
+from vla_envs.libero.env import LiberoEnv
+from vla_envs.libero.suites import SUITES
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
+class TestLiberoConformance(EnvConformance):
+    env_id = "VLA-Libero-v0"
+    kwargs: ClassVar = {"suite": "libero_object", "task_id": 0, "image_size": 32}
+
+
+class TestErrorsWithoutASimulator:
+    """What is refused before any package is looked for."""
+
+    def test_unknown_suite(self):
+        with pytest.raises(UnknownSuiteError, match=r"'libero_spatial', .*'libero_90', actually: 'libero_100'"):
+            LiberoEnv("libero_100")
+
+    def test_unknown_camera(self):
+        with pytest.raises(UnknownCameraError, match="'agentview', 'wrist', 'robot0_eye_in_hand', actually: 'front'"):
+            LiberoEnv(cameras=("agentview", "front"))
+
+    def test_package_is_missing(self, monkeypatch):
+        monkeypatch.setattr(module.gl, "select_backend", lambda: "osmesa")
+        monkeypatch.setattr("vla_envs.libero.suites.importlib.util.find_spec", lambda name: None)
+        with pytest.raises(DependencyNotInstalled, match=r"pip install --no-deps hf-libero==0\.1\.4"):
+            LiberoEnv()
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
+class TestLiberoEnv:
+    def test_make(self):
+        """The id, with the contract's defaults."""
+        env = gym.make("VLA-Libero-v0")
+        observation, info = env.reset(options={"task_id": 0, "init_state_id": 0})
+        assert observation["image"].shape == (256, 256, 3)
+        assert set(observation) == {"image", "state", "instruction"}
+        assert (info["suite"], info["max_steps"]) == ("libero_spatial", 220)
+        env.close()
+
+    @pytest.mark.parametrize(
+        ("cameras", "keys"),
+        [
+            (("agentview",), {"image"}),
+            (("agentview", "wrist"), {"image", "wrist_image"}),
+            ("robot0_eye_in_hand", {"wrist_image"}),
+        ],
+    )
+    def test_cameras(self, cameras, keys):
+        env = LiberoEnv("libero_object", cameras=cameras, image_size=32)
+        observation, _ = env.reset(options={"init_state_id": 0})
+        assert set(observation) == keys | {"state", "instruction"}
+        assert set(env.observation_space.spaces) == set(observation)
+
+    @pytest.mark.parametrize("suite", SUITES)
+    def test_every_suite_runs(self, suite):
+        """One task of each: the instruction, the horizon, a first image that shows something."""
+        env = LiberoEnv(suite, 3, image_size=32)
+        observation, info = env.reset(options={"init_state_id": 49})
+        assert observation["instruction"] == info["task"] == SUITES[suite].tasks[3].language
+        assert info["max_steps"] == SUITES[suite].horizon
+        assert observation["image"].std() > 10
+        assert env.step(np.zeros(7))[4]["success"] is False
+
+    def test_all_tasks_by_default_draws_them(self):
+        env = LiberoEnv("libero_90", None, image_size=32)
+        assert env.task_ids == tuple(range(90))
+        assert len(env.prompts()) == 90 * 50
+        assert len(LiberoEnv("libero_90", None, split="eval").prompts()) == 90 * 25
+
+    def test_switching_tasks(self):
+        """A prompt looks the same before and after an episode of another task."""
+        env = LiberoEnv("libero_object", (0, 1), image_size=32)
+        first, _ = env.reset(options={"task_id": 0, "init_state_id": 5})
+        other, info = env.reset(options={"task_id": 1, "init_state_id": 5})
+        assert info["task_id"] == 1
+        assert other["instruction"] != first["instruction"]
+        again, _ = env.reset(options={"task_id": 0, "init_state_id": 5})
+        np.testing.assert_array_equal(again["image"], first["image"])
+        np.testing.assert_array_equal(again["state"], first["state"])
+
+    def test_two_tasks_in_turns_do_not_disturb_each_other(self):
+        """Also where one environment's stove is lit, which only its own image shows."""
+        stove = [task.name for task in SUITES["libero_goal"].tasks].index("turn_on_the_stove")
+        one, two = (LiberoEnv("libero_goal", stove, image_size=64) for _ in range(2))
+        dark, _ = one.reset(options={"init_state_id": 0})
+        two.reset(options={"init_state_id": 0})
+        two.simulator.data.joint("flat_stove_1_button").qpos = 1.0
+        for _ in range(2):
+            two.simulator.step(np.zeros(7))
+        assert (two.render() != one.render()).any()
+        np.testing.assert_array_equal(one.render(), dark["image"])
+
+    def test_render_is_the_agentview(self):
+        env = LiberoEnv("libero_object", 0, image_size=32, render_mode="rgb_array")
+        with pytest.raises(ResetNeeded):
+            env.render()
+        observation, _ = env.reset(options={"init_state_id": 0})
+        np.testing.assert_array_equal(env.render(), observation["image"])
+
+    def test_success_terminates(self):
+        """The soup put into the basket by hand."""
+        env = LiberoEnv("libero_object", 0, image_size=32)
+        env.reset(options={"init_state_id": 0})
+        data = env.simulator.data
+        basket = data.body("basket_1_main").xpos
+        data.joint("alphabet_soup_1_joint0").qpos[:3] = basket + np.array([0, 0, 0.05])
+        _, reward, terminated, truncated, info = env.step_chunk(np.zeros((20, 7)))
+        assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
+        assert info["executed_actions"] <= 20
+        assert np.isfinite(info["final_state"]).all()
+
+    def test_named_assets(self, tmp_path):
+        with pytest.raises(MissingAssetsError, match=r"absent.*vla assets libero --from"):
+            LiberoEnv(assets=tmp_path / "absent")
+        with pytest.raises(DamagedAssetsError, match="vla assets libero --from"):
+            LiberoEnv(assets=tmp_path)

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from gymnasium.error import DependencyNotInstalled
+
+from vla_envs.libero import official
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Everything is installed in the right version; a test changes one thing."""
+    versions = {name: version for name, (version, _) in official.VERSIONS.items()}
+    monkeypatch.setattr(official, "package_folder", lambda: tmp_path)
+    monkeypatch.setattr(official, "_version_of", versions.get)
+    monkeypatch.setattr(official, "require_extra", lambda module, extra: None)
+    return versions
+
+
+def test_everything_is_installed(installed):
+    official.check_installed()
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "message"),
+    [
+        ("mujoco", "3.8.1", r"needs mujoco 3\.3\.7, but mujoco 3\.8\.1 is installed.*pip install 'mujoco==3\.3\.7'"),
+        ("mujoco", None, r"mujoco is not installed"),
+        ("robosuite", "1.5.2", r"robosuite 1\.5\.2 is installed.*pip install --no-deps .*robosuite==1\.4\.0"),
+        ("bddl", None, r"bddl is not installed.*pip install --no-deps .*bddl==1\.0\.1"),
+    ],
+)
+def test_wrong_version(installed, name, found, message):
+    installed[name] = found
+    with pytest.raises(DependencyNotInstalled, match=message):
+        official.check_installed()
+
+
+def test_mujoco_that_cannot_be_imported(monkeypatch, installed):
+    monkeypatch.undo()
+    monkeypatch.setattr(official, "package_folder", lambda: None)
+    monkeypatch.setattr(official, "_version_of", {n: v for n, (v, _) in official.VERSIONS.items()}.get)
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(DependencyNotInstalled, match=r"pip install 'vla-envs\[libero\]'"):
+        official.check_installed()
+
+
+def test_global_random_state_is_given_back():
+    before = np.random.get_state()
+    with official.preserved_random_state():
+        np.random.seed(0)
+        np.random.rand(3)
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    assert np.random.get_state()[2:] == before[2:]
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
+def test_import_asks_nothing_and_leaves_the_home_alone(tmp_path, monkeypatch):
+    """The first import ever, without a terminal: no question, no ~/.libero, no advice on the console."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LIBERO_CONFIG_PATH", raising=False)
+    code = (
+        "import os; from vla_envs.libero import gl, official; gl.select_backend()\n"
+        "with official.quiet_import(): import libero.libero.envs.env_wrapper\n"
+        "from libero.libero import get_libero_path\n"
+        "print(os.path.isdir(get_libero_path('bddl_files')), 'LIBERO_CONFIG_PATH' in os.environ)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["True", "False"]
+    assert "robosuite WARNING" not in run.stderr
+    assert not (tmp_path / ".libero").exists()
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
+def test_the_users_config_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("LIBERO_CONFIG_PATH", raising=False)
+    ours = tmp_path / ".cache" / "vla_envs" / "libero-config"
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert official._config_folder(None) == ours
+    (tmp_path / ".libero").mkdir()
+    (tmp_path / ".libero" / "config.yaml").write_text("{}")
+    assert official._config_folder(None) == tmp_path / ".libero"
