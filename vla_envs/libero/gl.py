@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import importlib
 import os
@@ -77,7 +78,10 @@ def current_context() -> Any:
 @cache
 def _context(backend: str) -> tuple[Any, int]:
     """The context and the process that made it; its own size is irrelevant, renderers draw into buffers of theirs."""
-    return importlib.import_module(f"mujoco.{backend}").GLContext(16, 16), os.getpid()
+    context = importlib.import_module(f"mujoco.{backend}").GLContext(16, 16)
+    # It lives as long as the process: its destructor would complain at exit, when PyOpenGL is gone.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
+    return context, os.getpid()
 
 
 def _default_backend() -> str:
