@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+"""float32 wherever pixels are counted."""
 Window = tuple[slice, slice]
 """Rows and columns of an image."""
 
@@ -26,37 +27,38 @@ class Camera:
     """
 
     def __init__(self, position: Floats, axes: Floats, tangent: float, size: int) -> None:
-        self.position = position.astype(np.float32)
-        self.axes = axes.astype(np.float32)
         self.size = size
         self.focal = 0.5 * size / tangent
-        offsets = (np.arange(size, dtype=np.float32) + 0.5 - 0.5 * size) / np.float32(self.focal)
-        self.plane = np.ones((3, size, size), np.float32)
-        """(3, H, W): every pixel's direction in the camera's own axes, of length 1 along the view."""
-        self.plane[0] = offsets
-        self.plane[1] = offsets[:, None]
+        self.offsets = (np.arange(size, dtype=np.float32) + np.float32(0.5 - 0.5 * size)) / np.float32(self.focal)
+        """(size,): how far a row or column lies off the middle, at distance 1."""
         self.aim(position, axes)
 
     def aim(self, position: Floats, axes: Floats) -> None:
         """Move and turn the camera."""
         self.position = position.astype(np.float32)
         self.axes = axes.astype(np.float32)
-        self.rays = (self.axes.T @ self.plane.reshape(3, -1)).reshape(self.plane.shape)
-        """(3, H, W): the same directions in the world's axes."""
+        right, down, forward = self.axes[..., None]
+        self.rays = (right * self.offsets)[:, None, :] + (down * self.offsets + forward)[:, :, None]
+        """(3, H, W): every pixel's direction in the world's axes, of length 1 along the view."""
 
     def to_camera(self, points: Floats) -> Floats:
         """Points (N, 3) of the world in the camera's axes."""
-        return ((points - self.position) @ self.axes.T).astype(np.float32, copy=False)
+        return ((points - self.position)[:, None] * self.axes).sum(axis=2, dtype=np.float32)
 
     def window(self, points: Floats) -> Window | None:
-        """The part of the image that the points' (N, 3) hull may cover, or None."""
-        own = self.to_camera(points)
-        scale = self.focal / np.maximum(own[:, 2:], NEAR)
-        pixels = own[:, :2] * scale + 0.5 * self.size
-        left, upper = pixels.min(axis=0).tolist()
-        right, lower = pixels.max(axis=0).tolist()
-        rows = slice(max(math.floor(upper) - 1, 0), min(math.ceil(lower) + 1, self.size))
-        columns = slice(max(math.floor(left) - 1, 0), min(math.ceil(right) + 1, self.size))
+        """The part of the image that the hull of points (N, 3) of the world may cover, or None."""
+        return self.window_of(self.to_camera(points))
+
+    def window_of(self, points: Floats) -> Window | None:
+        """The same for points in the camera's axes."""
+        ratios = points[:, :2] / np.maximum(points[:, 2:], np.float32(NEAR))
+        middle = 0.5 * self.size
+        left, upper = ratios.min(axis=0).tolist()
+        right, lower = ratios.max(axis=0).tolist()
+        top, bottom = (int(middle + self.focal * each) for each in (upper, lower))
+        first, last = (int(middle + self.focal * each) for each in (left, right))
+        rows = slice(max(top - 1, 0), min(bottom + 2, self.size))
+        columns = slice(max(first - 1, 0), min(last + 2, self.size))
         return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
 
 

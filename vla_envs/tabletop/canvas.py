@@ -8,10 +8,14 @@ soft by half a pixel on either side, which is what makes small images readable.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vla_envs.tabletop.camera import Camera, Floats, Window
+
+Colour = tuple[int, int, int]
 
 LIGHT = np.array([0.45, -0.35, 0.82], np.float32) / np.float32(math.sqrt(0.45**2 + 0.35**2 + 0.82**2))
 """Direction to the light: from above, over the viewer's left shoulder."""
@@ -21,10 +25,37 @@ TOLERANCE = 1.004
 """Pieces are drawn over what is nearer by less than this ratio, so that contact does not flicker."""
 
 
+class Shadow(NamedTuple):
+    """A soft shadow under a rounded box of half sizes ``half`` at (x, y), turned about the vertical.
+
+    It takes away the share ``strength`` of the light, fading over ``soft`` metres outside the box,
+    from surfaces at most ``drop`` metres below what casts it.
+    """
+
+    x: float
+    y: float
+    half: tuple[float, float]
+    soft: float
+    strength: float
+    turn: float = 0.0
+    drop: float = 1.0
+
+    def darkness(self, dx: Floats, dy: Floats) -> Floats:
+        """Share of the light that is missing at places relative to the middle."""
+        if self.turn:
+            cos, sin = np.float32(math.cos(self.turn)), np.float32(math.sin(self.turn))
+            dx, dy = cos * dx + sin * dy, cos * dy - sin * dx
+        along = np.maximum(np.abs(dx) - np.float32(self.half[0]), np.float32(0.0))
+        across = np.maximum(np.abs(dy) - np.float32(self.half[1]), np.float32(0.0))
+        fade = np.float32(1.0) - np.hypot(along, across) * np.float32(1.0 / self.soft)
+        fade = np.maximum(fade, np.float32(0.0))
+        return np.float32(self.strength) * fade * fade * (np.float32(3.0) - np.float32(2.0) * fade)
+
+
 class Canvas:
     """An image (H, W, 3) uint8 with the inverse depth (H, W) float32 of what it shows."""
 
-    def __init__(self, camera: Camera, colour: np.ndarray, inverse: Floats) -> None:
+    def __init__(self, camera: Camera, colour: NDArray[np.uint8], inverse: Floats) -> None:
         self.camera = camera
         self.colour = colour
         self.inverse = inverse
@@ -35,114 +66,42 @@ class Canvas:
 
     def blend(self, window: Window, cover: Floats, colour: Floats, inverse: Floats) -> None:
         """Draw a piece of the given colour (h, w, 3) or (3,) where nothing nearer is drawn."""
-        cover = np.where(inverse * TOLERANCE >= self.inverse[window], cover, np.float32(0.0))
-        below = self.colour[window]
-        self.colour[window] = below + cover[..., None] * (colour - below) + 0.5
-        self.inverse[window] = np.where(cover > 0.5, inverse, self.inverse[window])
+        nearest = self.inverse[window]
+        cover = np.where(inverse * np.float32(TOLERANCE) >= nearest, cover, np.float32(0.0))
+        np.copyto(nearest, inverse, where=cover > 0.5)
+        below = self._rows(window)
+        piece = np.broadcast_to(colour, (*cover.shape, 3)).reshape(below.shape)
+        below[...] = below + np.repeat(cover, 3, axis=1) * (piece - below) + np.float32(0.5)
 
-    def shadow(
-        self, x: float, y: float, z: float, half: tuple[float, float], soft: float, strength: float, turn: float = 0.0
-    ) -> None:
-        """Darken what lies below height ``z`` around (x, y): a rounded box of half sizes, with a soft rim."""
-        reach = math.hypot(*half) + soft
-        ground = np.array(
-            [(x + i * reach, y + j * reach, k) for i in (-1, 1) for j in (-1, 1) for k in (0.0, z)], np.float32
-        )
-        window = self.camera.window(ground)
+    def shadow(self, caster: Shadow, z: float, top: float = 0.0) -> None:
+        """Darken the surfaces below height ``z``, of which the highest lies at ``top``."""
+        x, y, reach = caster.x, caster.y, math.hypot(*caster.half) + caster.soft
+        corners = [(x + i * reach, y + j * reach, k) for i in (-1, 1) for j in (-1, 1) for k in (0.0, top)]
+        window = self.camera.window(np.array(corners, np.float32))
         if window is None:
             return
-        depth = 1.0 / self.inverse[window]
+        depth = np.float32(1.0) / self.inverse[window]
         ray_x, ray_y, ray_z = self.camera.rays[:, window[0], window[1]]
-        dx = ray_x * depth + np.float32(self.camera.position[0] - x)
-        dy = ray_y * depth + np.float32(self.camera.position[1] - y)
-        cos, sin = np.float32(math.cos(turn)), np.float32(math.sin(turn))
-        along = np.maximum(np.abs(cos * dx + sin * dy) - np.float32(half[0]), 0.0)
-        across = np.maximum(np.abs(cos * dy - sin * dx) - np.float32(half[1]), 0.0)
-        fade = np.maximum(1.0 - np.sqrt(along * along + across * across) / np.float32(soft), 0.0)
-        below = ray_z * depth < np.float32(z - self.camera.position[2] + 1e-3)
-        factor = 1.0 - np.float32(strength) * fade * fade * (3.0 - 2.0 * fade) * below
-        self.colour[window] = self.colour[window] * factor[..., None]
+        dx = ray_x * depth + (self.camera.position[0] - np.float32(x))
+        dy = ray_y * depth + (self.camera.position[1] - np.float32(y))
+        drop = np.float32(z) - self.camera.position[2] - ray_z * depth
+        factor = np.float32(1.0) - caster.darkness(dx, dy) * ((drop > 0.0) & (drop < caster.drop))
+        rows = self._rows(window)
+        rows[...] = rows * np.repeat(factor, 3, axis=1)
+
+    def _rows(self, window: Window) -> NDArray[np.uint8]:
+        """The window's colours as rows (h, 3 w), which numpy walks through much faster than (h, w, 3)."""
+        rows, columns = window
+        flat = self.colour.reshape(len(self.colour), -1)
+        return flat[rows, 3 * columns.start : 3 * columns.stop]
 
 
-def lit(colour: tuple[int, int, int], normal: Floats) -> Floats:
+def lit(colour: Colour, normal: Floats) -> Floats:
     """A matt colour on surfaces of the given normals (..., 3)."""
-    light = AMBIENT + (1.0 - AMBIENT) * np.maximum(normal @ LIGHT, 0.0)
-    return np.multiply.outer(light, np.array(colour, np.float32)).astype(np.float32)
+    return (brightness(normal)[..., None] * np.array(colour, np.float32)).astype(np.float32)
 
 
-def boxes(canvas: Canvas, centres: Floats, axes: Floats, halves: Floats, colours: list[tuple[int, int, int]]) -> None:
-    """Draw boxes (B, 3) of half sizes (B, 3) along common axes (3, 3; columns), the last one foremost."""
-    camera = canvas.camera
-    signs = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], np.float32)
-    corners: Floats = centres[:, None] + (signs * halves[:, None]) @ axes.T
-    window = camera.window(corners.reshape(-1, 3))
-    if window is None:
-        return
-    faces = _Faces(camera, centres, axes, halves, colours)
-    cover, inverse = faces.rasterise(camera, window)
-    _blend_faces(canvas, window, faces, cover, inverse)
-
-
-class _Faces:
-    """The faces of boxes that look at the camera, as linear functions of a pixel's direction."""
-
-    def __init__(
-        self, camera: Camera, centres: Floats, axes: Floats, halves: Floats, colours: list[tuple[int, int, int]]
-    ) -> None:
-        middle = camera.to_camera(centres)
-        directions = camera.axes @ axes
-        box, axis, sign = (each.ravel() for each in np.indices((len(centres), 3, 2)))
-        side = (2 * sign - 1).astype(np.float32)
-        normal = directions.T[axis] * side[:, None]
-        offset = np.einsum("ij,ij->i", normal, middle[box]) + halves[box, axis]
-        seen = offset < -1e-6
-        self.box, axis, side, normal, offset = box[seen], axis[seen], side[seen], normal[seen], offset[seen]
-        face = middle[self.box] + normal * halves[self.box, axis][:, None]
-        self.inverse = normal / offset[:, None]
-        """(F, 3): inverse depth."""
-        self.edges = np.stack(
-            [e for turn in (1, 2) for e in _edges(camera, face, directions, halves[self.box], axis, turn)]
-        )
-        """(4, F, 3): signed distance from each edge in pixels, positive inside."""
-        world_normal = axes.T[axis] * side[:, None]
-        base = np.array(colours, np.float32)[self.box]
-        light = AMBIENT + (1.0 - AMBIENT) * np.maximum(world_normal @ LIGHT, 0.0)
-        self.colour = base * light[:, None]
-
-    def rasterise(self, camera: Camera, window: Window) -> tuple[Floats, Floats]:
-        """Cover and inverse depth of every face, both (F, P)."""
-        pixels = camera.plane[:, window[0], window[1]].reshape(3, -1)
-        first, second, third, fourth = (self.edges.reshape(-1, 3) @ pixels).reshape(4, len(self.box), -1)
-        inside = np.minimum(np.minimum(first, second), np.minimum(third, fourth))
-        return np.clip(inside + np.float32(0.5), 0.0, 1.0), self.inverse @ pixels
-
-
-def _edges(
-    camera: Camera, face: Floats, directions: Floats, halves: Floats, axis: np.ndarray, turn: int
-) -> tuple[Floats, Floats]:
-    """The two edges of each face across one of its directions."""
-    across, along = (axis + turn) % 3, (axis + 3 - turn) % 3
-    step = directions.T[across] * halves[np.arange(len(axis)), across][:, None]
-    line = directions.T[along]
-    return tuple(_inward(camera, np.cross(face + s * step, line), face) for s in (-1, 1))  # type: ignore[return-value]
-
-
-def _inward(camera: Camera, line: Floats, face: Floats) -> Floats:
-    length = np.sqrt(line[:, 0] ** 2 + line[:, 1] ** 2) + 1e-9
-    sign = np.sign(np.einsum("ij,ij->i", line, face))
-    return line * (sign * camera.focal / length)[:, None].astype(np.float32)
-
-
-def _blend_faces(canvas: Canvas, window: Window, faces: _Faces, cover: Floats, inverse: Floats) -> None:
-    """Faces of one box join without a seam; a later box covers the earlier ones."""
-    shape = canvas.inverse[window].shape
-    left = np.ones(cover.shape[1], np.float32)
-    for box in range(int(faces.box[-1]), -1, -1):
-        mine = faces.box == box
-        total = np.minimum(cover[mine].sum(axis=0), 1.0)
-        cover[mine] *= left
-        left = left * (1.0 - total)
-    weight = np.maximum(cover.sum(axis=0), 1e-6)
-    colour = (cover.T @ faces.colour) / weight[:, None]
-    depth = (cover * inverse).sum(axis=0) / weight
-    canvas.blend(window, (1.0 - left).reshape(shape), colour.reshape(*shape, 3), depth.reshape(shape))
+def brightness(normal: Floats) -> Floats:
+    """Share (...) of their colour that matt surfaces of the given normals (..., 3) show."""
+    towards = normal[..., 0] * LIGHT[0] + normal[..., 1] * LIGHT[1] + normal[..., 2] * LIGHT[2]
+    return np.float32(AMBIENT) + np.float32(1.0 - AMBIENT) * np.maximum(towards, np.float32(0.0))

@@ -31,9 +31,10 @@ GRASP_REACH = 0.028
 GRASP_HEIGHT = 0.02
 """How far the middle of an object may be from the grip point, vertically."""
 
-X_RANGE = (-0.22, 0.22)
-Y_RANGE = (-0.24, 0.24)
-Z_MAX = 0.3
+X_RANGE = (-0.2, 0.2)
+Y_RANGE = (-0.2, 0.2)
+Z_MAX = 0.25
+"""The workspace of the grip point (m)."""
 
 LEVEL: Quaternion = (1.0, 0.0, 0.0, 0.0)
 """The hand points straight down: axis-angle (pi, 0, 0), as LIBERO's."""

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from vla_envs.tabletop.camera import Camera, Floats, looking_at
 from vla_envs.tabletop.canvas import Canvas
-from vla_envs.tabletop.gripper import Gripper
-from vla_envs.tabletop.shapes import cast_shadow, draw_fixture, draw_gripper, draw_movable
+from vla_envs.tabletop.gripper import FINGER_LENGTH, Gripper
+from vla_envs.tabletop.shapes import draw_contact, draw_fixture, draw_gripper, draw_hand_shadow, draw_movable
 from vla_envs.tabletop.things import Movable
 from vla_envs.tabletop.world import World
 
-AGENTVIEW = ((0.68, 0.0, 0.88), (-0.035, 0.0, 0.08))
+AGENTVIEW = ((0.82, 0.0, 1.05), (-0.028, 0.0, 0.08))
 """Position of the main camera and the point it looks at (m)."""
-AGENTVIEW_TANGENT = 0.24
+AGENTVIEW_TANGENT = 0.206
 WRIST_OFFSET = (0.07, 0.0, -0.13)
 """The wrist camera in the hand's axes (m), behind the fingers."""
 WRIST_TARGET = (0.0, 0.0, 0.02)
@@ -29,8 +29,6 @@ TEXTURE = 512
 """Pixels of the table's texture on each side."""
 WALL = ((214, 220, 226), (176, 186, 196))
 """Colours behind the table, above and below."""
-SHADOW = 0.5
-"""How much the gripper's shadow takes away right above a surface."""
 
 
 class Renderer:
@@ -77,24 +75,14 @@ def _draw_resting(canvas: Canvas, world: World) -> None:
     for fixture in world.fixtures:
         draw_fixture(canvas, fixture)
     for thing in sorted(world.resting, key=lambda thing: (thing.z, thing.x)):
-        cast_shadow(canvas, thing, 0.5, 0.022)
+        draw_contact(canvas, thing)
         draw_movable(canvas, thing)
 
 
 def _draw_hand(canvas: Canvas, world: World, whole: bool = True) -> None:
     gripper, held = world.gripper, world.held
-    lowest = held.z if isinstance(held, Movable) else gripper.z - 0.012
-    height = lowest - world.surface(gripper.x, gripper.y, 0.0)
-    strength = SHADOW / (1.0 + 5.0 * height)
-    canvas.shadow(
-        gripper.x,
-        gripper.y,
-        lowest + 0.004,
-        (0.006, gripper.finger),
-        0.018 + 0.08 * height,
-        strength,
-        gripper.twist,
-    )
+    lowest = held.z if isinstance(held, Movable) else gripper.z - FINGER_LENGTH
+    draw_hand_shadow(canvas, gripper, lowest, min(world.surface(gripper.x, gripper.y, gripper.finger), lowest))
     if isinstance(held, Movable):
         draw_movable(canvas, held)
     draw_gripper(canvas, gripper, whole)

@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
+from vla_envs.tabletop.boxes import boxes
 from vla_envs.tabletop.camera import Floats, Window
-from vla_envs.tabletop.canvas import AMBIENT, LIGHT, Canvas, boxes, lit
+from vla_envs.tabletop.canvas import AMBIENT, Canvas, Colour, Shadow, brightness, lit
 from vla_envs.tabletop.gripper import Gripper
 from vla_envs.tabletop.things import Bowl, Cabinet, Drawer, Movable, Plate, Zone
-
-Colour = tuple[int, int, int]
 
 COLOURS: dict[str, Colour] = {
     "red": (214, 52, 46),
@@ -33,6 +32,10 @@ PAD = (112, 118, 130)
 UP = np.array([0.0, 0.0, 1.0], np.float32)
 IDENTITY = np.eye(3, dtype=np.float32)
 
+LIFT = 0.004
+"""Surfaces this close above the underside of what casts a shadow count as below it."""
+GLOSS = 60.0
+"""Brightness of the light's reflection on a ball."""
 BOWL_STEPS = 7
 """Rings that a bowl's wall is drawn with."""
 BOWL_BASE = 0.55
@@ -51,10 +54,18 @@ def draw_movable(canvas: Canvas, thing: Movable) -> None:
         _ball(canvas, thing, colour)
 
 
-def cast_shadow(canvas: Canvas, thing: Movable, strength: float, soft: float) -> None:
-    """Darken what lies below an object."""
+def draw_contact(canvas: Canvas, thing: Movable) -> None:
+    """Darken the surface that a resting object stands on, around the object."""
     half = thing.radius * (1.0 if thing.shape == "cube" else 0.7)
-    canvas.shadow(thing.x, thing.y, thing.z + 0.004, (half, half), soft, strength, thing.yaw)
+    canvas.shadow(Shadow(thing.x, thing.y, (half, half), 0.022, 0.5, thing.yaw, 3 * LIFT), thing.z + LIFT, thing.z)
+
+
+def draw_hand_shadow(canvas: Canvas, gripper: Gripper, lowest: float, top: float) -> None:
+    """Darken what lies right below the hand: fainter and wider the higher it is above the surface at ``top``."""
+    height = max(lowest - top, 0.0)
+    half = (0.008, gripper.finger + 0.006)
+    shadow = Shadow(gripper.x, gripper.y, half, 0.016 + 0.08 * height, 0.45 / (1.0 + 4.0 * height), gripper.twist)
+    canvas.shadow(shadow, lowest + LIFT, top)
 
 
 def draw_fixture(canvas: Canvas, fixture: Plate | Bowl | Zone | Cabinet) -> None:
@@ -76,9 +87,9 @@ def draw_gripper(canvas: Canvas, gripper: Gripper, whole: bool = True) -> None:
     finger = gripper.finger + 0.006
     parts: list[tuple[tuple[float, float, float], tuple[float, float, float], Colour]] = []
     if whole:
-        parts += [((0, 0, -0.125), (0.017, 0.017, 0.035), ARM), ((0, 0, -0.068), (0.019, 0.054, 0.022), PALM)]
+        parts += [((0, 0, -0.13), (0.016, 0.016, 0.04), ARM), ((0, 0, -0.068), (0.019, 0.054, 0.022), PALM)]
     for side in (-finger, finger):
-        parts += [((0, side, -0.02), (0.009, 0.006, 0.028), FINGER), ((0, side, 0.009), (0.009, 0.006, 0.003), PAD)]
+        parts += [((0, side, -0.016), (0.009, 0.006, 0.028), FINGER)]
     offsets, halves, colours = (list(each) for each in zip(*parts, strict=True))
     centres = grip + np.array(offsets, np.float32) @ axes.T
     boxes(canvas, centres, axes, np.array(halves, np.float32), colours)
@@ -96,7 +107,7 @@ def _cabinet(canvas: Canvas, cabinet: Cabinet) -> None:
     drawer, body = cabinet.drawer, cabinet.body
     middle = (0.5 * (body.x0 + body.x1), cabinet.y)
     half = (0.5 * cabinet.depth, cabinet.half_width)
-    canvas.shadow(*middle, 0.004, half, 0.03, 0.5)
+    canvas.shadow(Shadow(*middle, half, 0.03, 0.5), LIFT)
     _box(canvas, (*middle, 0.5 * cabinet.height), (*half, 0.5 * cabinet.height), CABINET)
     _drawer(canvas, drawer)
 
@@ -105,11 +116,10 @@ def _drawer(canvas: Canvas, drawer: Drawer) -> None:
     outside, y, wall = drawer.outside, drawer.cabinet.y, drawer.wall
     length = 0.5 * drawer.opening
     x, top = outside.x0 + length, drawer.wall_top
-    canvas.shadow(x, y, 0.004, (length, drawer.half_width), 0.02, 0.45)
+    canvas.shadow(Shadow(x, y, (length, drawer.half_width), 0.02, 0.45), LIFT)
     if drawer.opening > 0.0:
         _box(canvas, (x, y, 0.5 * drawer.floor), (length, drawer.half_width, 0.5 * drawer.floor), DRAWER_INSIDE)
-        mouth = drawer.mouth
-        canvas.shadow(x, y, drawer.floor + 0.004, (0.3 * (mouth.x1 - mouth.x0), 0.03), 0.06, 0.25)
+        canvas.shadow(Shadow(x, y, (0.5 * length, 0.03), 0.06, 0.25), drawer.floor + LIFT, drawer.floor)
         for side in (-1, 1):
             at = y + side * (drawer.half_width - 0.5 * wall)
             _box(canvas, (x, at, 0.5 * top), (length, 0.5 * wall, 0.5 * top), DRAWER_INSIDE)
@@ -139,7 +149,7 @@ def _zone(canvas: Canvas, zone: Zone) -> None:
 def _plate(canvas: Canvas, plate: Plate) -> None:
     colour, radius, height = COLOURS[plate.colour], plate.radius, plate.height
     x, y = plate.x, plate.y
-    canvas.shadow(x, y, 0.004, (0.7 * radius, 0.7 * radius), 0.03, 0.45)
+    canvas.shadow(Shadow(x, y, (0.7 * radius, 0.7 * radius), 0.03, 0.45), LIFT)
     _wall(canvas, x, y, radius, 0.0, height, _darker(colour, 0.8))
     _disc(canvas, x, y, radius, height, lit(colour, UP))
     _disc(canvas, x, y, 0.76 * radius, height, lit(_darker(colour, 0.78), UP))
@@ -148,7 +158,7 @@ def _plate(canvas: Canvas, plate: Plate) -> None:
 
 def _bowl(canvas: Canvas, bowl: Bowl) -> None:
     colour, x, y = COLOURS[bowl.colour], bowl.x, bowl.y
-    canvas.shadow(x, y, 0.004, (0.6 * bowl.radius, 0.6 * bowl.radius), 0.03, 0.45)
+    canvas.shadow(Shadow(x, y, (0.6 * bowl.radius, 0.6 * bowl.radius), 0.03, 0.45), LIFT)
     steps = np.linspace(0.0, 1.0, BOWL_STEPS)
     for step in steps:
         radius = bowl.radius * (BOWL_BASE + (1.0 - BOWL_BASE) * math.sqrt(step))
@@ -245,15 +255,15 @@ def _ball(canvas: Canvas, thing: Movable, colour: Colour) -> None:
     window = camera.window(np.array(corners, np.float32))
     if window is None:
         return
-    rays = np.moveaxis(camera.rays[:, window[0], window[1]], 0, -1)
-    square = (rays * rays).sum(axis=-1)
-    offset = centre - camera.position
-    along = (rays @ offset) / square
-    miss = np.maximum(offset @ offset - along * along * square, 0.0)
+    ray_x, ray_y, ray_z = camera.rays[:, window[0], window[1]]
+    x, y, z = centre - camera.position
+    square = ray_x * ray_x + ray_y * ray_y + ray_z * ray_z
+    along = (ray_x * x + ray_y * y + ray_z * z) / square
+    miss = np.maximum(x * x + y * y + z * z - along * along * square, np.float32(0.0))
     radius = np.float32(thing.radius)
     cover = np.clip(0.5 + (radius - np.sqrt(miss)) * np.float32(camera.focal) / along, 0.0, 1.0)
     depth = along - np.sqrt(np.maximum(radius * radius - miss, 0.0) / square)
-    normal = (rays * depth[..., None] - offset) / radius
-    shine = np.maximum(normal @ LIGHT, 0.0)[..., None] ** 24
-    shaded = lit(colour, normal) + np.float32(0.5 * (1.0 - AMBIENT)) * shine * np.float32(255.0)
+    normal = np.stack([ray_x * depth - x, ray_y * depth - y, ray_z * depth - z], axis=-1) / radius
+    shine = ((brightness(normal) - np.float32(AMBIENT)) / np.float32(1.0 - AMBIENT)) ** 24
+    shaded = lit(colour, normal) + np.float32(GLOSS) * shine[..., None]
     canvas.blend(window, cover, np.minimum(shaded, 250.0), 1.0 / depth)
