@@ -1,0 +1,1 @@
+"""Vision-language-action policies and the RLModule that hosts them."""

@@ -1,0 +1,42 @@
+"""The distribution over action tokens, the same at rollout and at update."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class TokenDistribution:
+    """Independent categoricals over the slots of an action chunk: softmax(logits / T).
+
+    Everything is computed in float32, so that the ratio of a fresh update to its rollout is 1.
+
+    Args:
+        logits: (B, slots, bins).
+        temperature: (B, 1) or None for 1. The same T that sampled a trajectory belongs in its update.
+    """
+
+    def __init__(self, logits: Tensor, temperature: Tensor | None = None) -> None:
+        logits = logits.float()
+        if temperature is not None:
+            logits = logits / temperature.float()[:, :, None]
+        self.log_probs = torch.log_softmax(logits, dim=-1)
+
+    def sample(self) -> Tensor:
+        """Sampled tokens, int64 (B, slots)."""
+        # One uniform number a slot against the cumulative probabilities; multinomial takes no 3-D input.
+        cumulative = self.log_probs.exp().cumsum(-1)
+        uniform = torch.rand_like(cumulative[..., :1]) * cumulative[..., -1:]
+        return (cumulative < uniform).sum(-1)
+
+    def mode(self) -> Tensor:
+        """Most probable tokens, int64 (B, slots); they do not depend on the temperature."""
+        return self.log_probs.argmax(-1)
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability of each token, float32 (B, slots)."""
+        return self.log_probs.gather(-1, tokens[..., None])[..., 0]
+
+    def entropy(self) -> Tensor:
+        """Entropy of each slot in nats, float32 (B, slots)."""
+        return -(self.log_probs.exp() * self.log_probs).sum(-1)

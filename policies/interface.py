@@ -1,0 +1,98 @@
+"""What every policy offers, whatever network it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from policies.distributions import TokenDistribution
+
+TEMPERATURE = "temperature"
+"""Observation key: float32 (B, 1), the sampling temperature of each trajectory."""
+
+
+class ActionSample(NamedTuple):
+    """What a policy decided, with what an update needs to know about it."""
+
+    tokens: Tensor
+    """int64 (B, slots): the action tokens."""
+    token_logp: Tensor
+    """float32 (B, slots): log-probability of each token at the trajectory's temperature."""
+    entropy: Tensor
+    """float32 (B, slots): entropy of each slot in nats."""
+    value: Tensor
+    """float32 (B,): the critic's estimate of the return."""
+
+
+class Policy(nn.Module, ABC):
+    """A policy over chunks of discretised actions.
+
+    Observations are dictionaries of batched tensors, images uint8 (B, H, W, 3). A chunk of K
+    actions of A dimensions is ``slots = K * A`` tokens, action after action.
+    """
+
+    chunk_size: int
+    """K: actions per decision."""
+    action_dim: int
+    """A: numbers per action."""
+
+    @property
+    def slots(self) -> int:
+        """Tokens per decision."""
+        return self.chunk_size * self.action_dim
+
+    @abstractmethod
+    def logits_and_value(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Action logits (B, slots, bins) before any temperature, and values (B,)."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, slots) as actions, float32 (B, K, A)."""
+
+    @abstractmethod
+    def encode(self, actions: Tensor) -> Tensor:
+        """Actions (B, K, A) as the nearest tokens, int64 (B, slots)."""
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(cls, path: str | Path) -> Policy:
+        """Load a directory that :meth:`save_pretrained` wrote."""
+
+    @abstractmethod
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write weights and configuration to a directory."""
+
+    def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """The critic's estimate, float32 (B,)."""
+        return self.logits_and_value(observations)[1]
+
+    def get_action_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None, *, greedy: bool = False
+    ) -> ActionSample:
+        """Decide, or judge given ``tokens``; rollout and update call the same function.
+
+        Args:
+            observations: batched tensors; ``temperature`` (B, 1) divides the logits when present.
+            tokens: (B, slots) to judge; None samples.
+            greedy: take the most probable tokens instead of sampling.
+        """
+        logits, value = self.logits_and_value(observations)
+        distribution = TokenDistribution(logits, observations.get(TEMPERATURE))
+        if tokens is None:
+            tokens = distribution.mode() if greedy else distribution.sample()
+        return ActionSample(tokens, distribution.log_prob(tokens), distribution.entropy(), value)
+
+    def evaluate_actions(self, observations: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(value, token_logp, entropy)`` of given tokens."""
+        sample = self.get_action_and_value(observations, tokens)
+        return sample.value, sample.token_logp, sample.entropy
+
+    @torch.no_grad()
+    def act(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """The greedy action chunk, float32 (B, K, A)."""
+        return self.decode(self.get_action_and_value(observations, greedy=True).tokens)

@@ -1,0 +1,77 @@
+"""One RLModule that hosts any policy of this package on RLlib's new API stack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from policies.registry import load_policy
+
+ACTION_TOKENS = "action_tokens"
+"""Column: int64 (B, slots), the tokens that were sampled."""
+TOKEN_LOGP = "token_logp"
+"""Column: float32 (B, slots), their log-probabilities at the temperature that sampled them."""
+TOKEN_ENTROPY = "token_entropy"
+"""Column: float32 (B, slots), in nats."""
+
+
+class VLAModule(TorchRLModule, ValueFunctionAPI):
+    """Hosts a :class:`~policies.interface.Policy`.
+
+    ``model_config`` has ``policy``: the keywords of :func:`~policies.registry.load_policy`.
+    Rollouts return decoded actions for the environment and, as columns of the episode, the tokens
+    with their log-probabilities: logits are never stored.
+    """
+
+    def setup(self) -> None:
+        """Build or load the policy."""
+        self.policy = load_policy(**self.model_config["policy"])
+
+    def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        return self._decide(batch, greedy=False)
+
+    def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        return self._decide(batch, greedy=True)
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        sample = self.policy.get_action_and_value(batch[Columns.OBS], batch[ACTION_TOKENS])
+        return {
+            TOKEN_LOGP: sample.token_logp,
+            TOKEN_ENTROPY: sample.entropy,
+            Columns.VF_PREDS: sample.value,
+        }
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Any | None = None) -> Tensor:
+        """The critic's estimate, float32 (B,)."""
+        return self.policy.get_value(batch[Columns.OBS])
+
+    def get_state(self, components: Any = None, *, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
+        """The trainable parameters as NumPy arrays: all that learners and runners exchange."""
+        return {
+            name: parameter.detach().float().cpu().numpy().copy()
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Copy parameters by name; those that ``state`` does not name stay."""
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, value in state.items():
+                own[name].copy_(torch.from_numpy(np.array(value)))
+
+    def _decide(self, batch: dict[str, Any], greedy: bool) -> dict[str, Tensor]:
+        with torch.no_grad():
+            sample = self.policy.get_action_and_value(batch[Columns.OBS], greedy=greedy)
+            return {
+                Columns.ACTIONS: self.policy.decode(sample.tokens),
+                Columns.ACTION_LOGP: sample.token_logp.sum(-1),
+                ACTION_TOKENS: sample.tokens,
+                TOKEN_LOGP: sample.token_logp,
+            }

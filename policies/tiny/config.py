@@ -1,0 +1,32 @@
+"""Configuration of the tiny policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vla_envs.spec import ACTION_DIM, IMAGE
+from vla_envs.wrappers.tokenize_instruction import VOCABULARY_SIZE
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    """Sizes of a :class:`~policies.tiny.TinyPolicy`."""
+
+    chunk_size: int = 8
+    """K: actions per decision."""
+    action_dim: int = ACTION_DIM
+    """A: numbers per action."""
+    bins: int = 256
+    """Tokens per action dimension, evenly spaced over [-1, 1]."""
+    image_keys: tuple[str, ...] = (IMAGE,)
+    """Which images of the observation are looked at; () makes the policy blind."""
+    state_scale: tuple[float, ...] = (10.0, 10.0, 10.0, 1.0, 1.0, 1.0, 25.0, 25.0)
+    """Factors that bring the proprioception to order one: metres of a workspace, radians, finger joints."""
+    token_length: int = 24
+    """Word ids per instruction."""
+    vocabulary_size: int = VOCABULARY_SIZE
+    """Number of word ids."""
+    channels: tuple[int, ...] = (16, 32, 48)
+    """Channels of the convolutions; the last are read as key points."""
+    hidden: int = 256
+    """Width of the fully connected layers."""

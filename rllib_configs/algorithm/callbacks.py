@@ -1,0 +1,68 @@
+"""Scores groups where they are still whole: in the runner that sampled them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
+
+from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS, by_group, outcome_of
+from vla_envs.group import ESTIMATORS, group_advantages
+
+GROUP_ADVANTAGE = "group_advantage"
+"""Column: float32 (B,), the trajectory's advantage over its group, the same at each of its steps."""
+
+
+class GroupCallback(RLlibCallback):
+    """Rewards trajectories, compares them within their groups, and sends on those that carry signal."""
+
+    def on_sample_end(
+        self, *, env_runner: Any, metrics_logger: Any, samples: list[SingleAgentEpisode], **kwargs: Any
+    ) -> None:
+        """Replace ``samples`` in place by scored copies; runner metrics still read the originals."""
+        config = env_runner.config
+        kept: list[SingleAgentEpisode] = []
+        for episodes in by_group(samples):
+            outcome = outcome_of(episodes)
+            rewards = TRAJECTORY_REWARDS[config.trajectory_reward](*outcome)
+            for key, value in _group_metrics(outcome.success, outcome.steps, rewards).items():
+                metrics_logger.log_value(("ttrl", key), value, reduce="mean", window=config.groups_per_iteration)
+            if config.adv_estimator not in ESTIMATORS:
+                kept += [_scored(episode, reward, 0.0) for episode, reward in zip(episodes, rewards, strict=True)]
+                continue
+            advantages = group_advantages(rewards, config.adv_estimator)
+            # A trajectory of zero advantage has no gradient: its images need not travel.
+            kept += [
+                _scored(episode, reward, advantage)
+                for episode, reward, advantage in zip(episodes, rewards, advantages, strict=True)
+                if advantage != 0.0
+            ]
+        samples[:] = kept
+
+
+def _group_metrics(success: np.ndarray, steps: np.ndarray, rewards: np.ndarray) -> dict[str, float]:
+    metrics = {
+        "success_rate": float(success.mean()),
+        "pass_at_n": float(success.any()),
+        "reward": float(rewards.mean()),
+        "frac_zero_std_groups": float(np.ptp(rewards) == 0.0),
+        "steps": float(steps.mean()),
+    }
+    return metrics
+
+
+def _scored(episode: SingleAgentEpisode, reward: float, advantage: float) -> SingleAgentEpisode:
+    scored = copy.copy(episode)
+    rewards = np.zeros(len(episode), np.float32)
+    rewards[-1] = reward
+    advantages = np.full(len(episode), advantage, np.float32)
+    scored.rewards = InfiniteLookbackBuffer(data=rewards, lookback=0)
+    scored.extra_model_outputs = {
+        **episode.extra_model_outputs,
+        GROUP_ADVANTAGE: InfiniteLookbackBuffer(data=advantages, lookback=0),
+    }
+    return scored

@@ -1,0 +1,39 @@
+"""The ``vla`` command: ``vla train``, ``vla evaluate``, ``vla assets``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from gymnasium.error import DependencyNotInstalled
+
+from vla_envs.errors import VLAEnvsError
+
+COMMANDS = {
+    "train": "clone and train a policy by a preset, e.g. vla train tabletop_ttrl",
+    "evaluate": "success of a trained policy on held-out initial states",
+    "assets": "install the assets that a simulator needs, e.g. vla assets libero --from pack.tar.xz",
+}
+"""Command -> what it does; each lives in the module of its name."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; errors of this package end it with one line instead of a traceback."""
+    command, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if command in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if command not in COMMANDS:
+        print(f"vla: no command {command!r}\n\n{_usage()}", file=sys.stderr)
+        return 2
+    try:
+        importlib.import_module(f"rllib_configs.cli.{command}").main(arguments)
+    except (VLAEnvsError, DependencyNotInstalled) as error:
+        print(f"vla {command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10}{text}" for name, text in COMMANDS.items()]
+    return "\n".join(["usage: vla COMMAND ...", "", *lines, "", "vla COMMAND --help lists its options."])

@@ -1,0 +1,53 @@
+"""``vla evaluate RUN``: greedy success of a run's policy on held-out initial states."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from policies.registry import load_policy
+from rllib_configs.evaluation import evaluate, held_out_prompts, success_rate, wilson_interval
+from rllib_configs.experiment import Experiment
+from rllib_configs.run import load_experiment
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import atomic_write_text
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Greedy success of a run's policy on held-out initial states."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the run."""
+    num_episodes: int = 320
+    """Episodes, spread evenly over the tasks."""
+    split: str = "eval"
+    """Initial states to start from."""
+    train_ok: bool = False
+    """Allow a split that training draws from."""
+    output: Path | None = None
+    """Write every episode and the rate to this JSON file."""
+
+
+def main(arguments: list[str]) -> None:
+    """Evaluate and print the success rate with its 95 % interval."""
+    given = tyro.cli(Arguments, args=arguments, prog="vla evaluate")
+    if not (given.run / "config.json").is_file():
+        raise InvalidArgumentError(f"Expect `run` to be a directory that `vla train` wrote, actually: {given.run}.")
+    experiment: Experiment = load_experiment(given.run)
+    policy = load_policy(experiment.policy.kind, path=given.run / "policy").eval()
+    prompts = held_out_prompts(experiment.environment, given.split, given.num_episodes, given.train_ok)
+    episodes = evaluate(policy, experiment.environment, prompts, experiment.evaluation.num_envs)
+    successes = sum(episode.success for episode in episodes)
+    low, high = wilson_interval(successes, len(episodes))
+    Console().print(f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes")
+    if given.output is not None:
+        rows = [dataclasses.asdict(episode) for episode in episodes]
+        result = {"run": str(given.run), "split": given.split, "success_rate": success_rate(episodes), "episodes": rows}
+        atomic_write_text(given.output, json.dumps(result, indent=2))

@@ -1,0 +1,110 @@
+"""Greedy evaluation on held-out initial states, with confidence intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from policies.interface import Policy
+from rllib_configs.experiment import Environment
+from vla_envs.base import VLAEnv
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group import GroupVectorEnv
+from vla_envs.group.vector_env import TEMPERATURE
+from vla_envs.spec import Prompt
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one evaluated episode ended."""
+
+    task: str
+    task_id: int
+    init_state_id: int
+    success: bool
+    steps: int
+    max_steps: int
+
+
+def held_out_prompts(environment: Environment, split: str, num_episodes: int, train_ok: bool = False) -> list[Prompt]:
+    """``num_episodes`` prompts of a split, spread evenly over the tasks, the same at every call.
+
+    Raises:
+        InvalidArgumentError: a split that training draws from, unless ``train_ok``.
+    """
+    if split != "eval" and not train_ok:
+        raise InvalidArgumentError(
+            f"Expect the evaluation `split` to be 'eval', which training never sees, actually: {split!r}. "
+            "Say so with --train-ok if you mean to measure on training states."
+        )
+    env = gym.make(environment.id, **environment.kwargs(split))
+    assert isinstance(env.unwrapped, VLAEnv)
+    by_task: dict[int, list[Prompt]] = {}
+    for prompt in env.unwrapped.prompts():
+        by_task.setdefault(prompt.task_id, []).append(prompt)
+    env.close()
+    rounds = zip(*by_task.values(), strict=True)
+    return [prompt for one_of_each in rounds for prompt in one_of_each][:num_episodes]
+
+
+def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
+    """Run the policy greedily once from every prompt; one :class:`Episode` each, in the order they end."""
+    envs: GroupVectorEnv = gym.make_vec(  # type: ignore[assignment]
+        environment.id,
+        num_envs=min(num_envs, len(prompts)),
+        vectorization_mode="vector_entry_point",
+        prompts=prompts,
+        **environment.group_kwargs("all"),
+    )
+    tasks = envs.envs[0].unwrapped.tasks  # type: ignore[attr-defined]
+    episodes: list[Episode] = []
+    while len(episodes) < len(prompts):
+        episodes += _round(policy, envs, tasks)
+    envs.close()
+    return episodes
+
+
+def _round(policy: Policy, envs: GroupVectorEnv, tasks: Sequence[str]) -> list[Episode]:
+    observations, infos = envs.reset()
+    started = np.flatnonzero(envs.active)
+    while envs.active.any():
+        members = np.flatnonzero(envs.active)
+        actions = np.zeros(envs.action_space.shape, np.float32)
+        seen = {key: torch.from_numpy(each[members]) for key, each in observations.items() if key != TEMPERATURE}
+        actions[members] = policy.act(seen).numpy()
+        observations, _, _, _, infos = envs.step(actions)
+    return [
+        Episode(
+            task=tasks[infos["task_id"][member]],
+            task_id=int(infos["task_id"][member]),
+            init_state_id=int(infos["init_state_id"][member]),
+            success=bool(infos["success"][member]),
+            steps=int(infos["elapsed_steps"][member]),
+            max_steps=int(infos["max_steps"][member]),
+        )
+        for member in started
+    ]
+
+
+def success_rate(episodes: Sequence[Episode]) -> float:
+    """Share of the episodes that succeeded."""
+    return float(np.mean([episode.success for episode in episodes]))
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a success probability (Wilson 1927); z = 1.96 gives 95 %.
+
+    >>> [round(bound, 3) for bound in wilson_interval(50, 100)]
+    [0.404, 0.596]
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise ValueError(f"Expect 0 <= `successes` <= `n` and `n` >= 1, actually: {successes} and {n}.")
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)

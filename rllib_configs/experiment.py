@@ -1,0 +1,217 @@
+"""The typed configuration of a run and its translation to RLlib."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from rllib_configs.algorithm.config import VLAPPOConfig
+from vla_envs.group import temperature_schedule
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Which tasks, and what the policy sees of them."""
+
+    id: str = "VLA-Tabletop-v0"
+    """Environment id, registered by ``vla_envs``."""
+    suite: str | None = None
+    """Suite of an id that has several, such as ``libero_spatial``; None takes the id's own."""
+    task_id: int | tuple[int, ...] | None = None
+    """A task, several, or None for every task of the suite."""
+    image_size: int = 64
+    """Height and width of the images in pixels."""
+    cameras: tuple[str, ...] = ("agentview",)
+    """Cameras to observe."""
+    chunk_size: int = 8
+    """Actions per decision, executed open loop."""
+    token_length: int = 24
+    """Word ids per instruction."""
+    max_episode_steps: int | None = None
+    """Step limit in control steps; None takes the task's own."""
+
+    def kwargs(self, split: str) -> dict[str, Any]:
+        """Keywords of ``gymnasium.make`` for the initial states of ``split``."""
+        given = {
+            "suite": self.suite,
+            "task_id": self.task_id,
+            "image_size": self.image_size,
+            "cameras": self.cameras,
+            "max_episode_steps": self.max_episode_steps,
+        }
+        return {"split": split, **{key: value for key, value in given.items() if value is not None}}
+
+    def group_kwargs(self, split: str) -> dict[str, Any]:
+        """Keywords of ``gymnasium.make_vec``, groups aside."""
+        return {**self.kwargs(split), "chunk_size": self.chunk_size, "token_length": self.token_length}
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Which policy is trained."""
+
+    kind: str = "tiny"
+    """Kind of policy, see ``policies.registry``."""
+    path: str | None = None
+    """Checkpoint directory to start from; None starts afresh, from demonstrations where there are any."""
+
+
+@dataclass(frozen=True)
+class BehaviourCloning:
+    """How a first policy is cloned from a scripted expert."""
+
+    demonstrations_per_task: int = 8
+    """Expert episodes per task, each from another training state; 0 clones nothing."""
+    noise: float = 0.2
+    """Standard deviation of the noise on the executed actions, which shows recoveries (DART)."""
+    epochs: int = 20
+    """Passes over the demonstrated states."""
+    learning_rate: float = 1e-3
+    """Adam's."""
+    batch_size: int = 64
+    """States per gradient step."""
+
+
+@dataclass(frozen=True)
+class TTRL:
+    """Groups of trajectories: how they are sampled and rewarded."""
+
+    n_votes_per_prompt: int = 8
+    """N: trajectories of one prompt."""
+    base_temperature: float = 0.6
+    """Lowest sampling temperature of a group."""
+    temperature_range: float = 0.3
+    """Highest minus lowest sampling temperature of a group."""
+    reward: str = "efficiency"
+    """``efficiency``: success / (1 + steps / max_steps); ``success``: 1 or 0."""
+
+
+@dataclass(frozen=True)
+class PPO:
+    """The update."""
+
+    adv_estimator: str = "grpo"
+    """``grpo``, ``grpo_mean``, ``rloo`` (no critic) or ``gae``."""
+    groups_per_iteration: int = 16
+    """Groups sampled for one update."""
+    learning_rate: float = 3e-4
+    """Adam's."""
+    num_epochs: int = 2
+    """Passes over the sampled decisions."""
+    minibatch_size: int = 256
+    """Decisions per gradient step."""
+    clip_param: float = 0.2
+    """Clip of the probability ratio."""
+    clip_param_high: float | None = None
+    """Upper clip where it differs."""
+    entropy_coeff: float = 0.0
+    """Weight of the entropy bonus."""
+    grad_clip: float = 1.0
+    """Largest norm of the gradient."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Processes."""
+
+    num_env_runners: int = 2
+    """Sampling processes; 0 samples in the driver."""
+    num_envs_per_env_runner: int = 64
+    """Members per process; a multiple of ``ttrl.n_votes_per_prompt``."""
+    num_learners: int = 0
+    """Remote learners; 0 learns in the driver."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Greedy evaluation on initial states that training never sees."""
+
+    split: str = "eval"
+    """Initial states to evaluate on."""
+    num_episodes: int = 320
+    """Episodes of the tables before and after, spread evenly over the tasks."""
+    num_envs: int = 32
+    """Episodes side by side."""
+    interval: int = 10
+    """Training iterations between the points of the learning curve."""
+    curve_episodes: int = 96
+    """Episodes per point of the learning curve."""
+    videos: int = 6
+    """Episodes in the video grid."""
+    video_stride: int = 1
+    """Control steps per video frame."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything about a run."""
+
+    name: str = "experiment"
+    """Name of the run; its directory is ``runs/<name>``."""
+    seed: int = 0
+    """Seed of the policy, the prompts and the sampling."""
+    iterations: int = 60
+    """Updates."""
+    time_limit_minutes: float | None = None
+    """Stop training after this many minutes even when iterations are left."""
+    environment: Environment = field(default_factory=Environment)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    bc: BehaviourCloning = field(default_factory=BehaviourCloning)
+    ttrl: TTRL = field(default_factory=TTRL)
+    ppo: PPO = field(default_factory=PPO)
+    resources: Resources = field(default_factory=Resources)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+    def policy_keywords(self) -> dict[str, Any]:
+        """Keywords of :func:`policies.registry.load_policy`."""
+        if self.policy.path is not None:
+            return {"kind": self.policy.kind, "path": self.policy.path}
+        config = {"chunk_size": self.environment.chunk_size, "token_length": self.environment.token_length}
+        return {"kind": self.policy.kind, "config": config}
+
+    def to_rllib(self) -> VLAPPOConfig:
+        """The algorithm configuration, for ``tune.run(VLAPPO, config=...)`` or ``.build_algo()``."""
+        from ray.rllib.core.rl_module import RLModuleSpec
+
+        from policies.rl_module import VLAModule
+
+        ttrl, ppo, resources = self.ttrl, self.ppo, self.resources
+        temperatures = temperature_schedule(ttrl.n_votes_per_prompt, ttrl.base_temperature, ttrl.temperature_range)
+        env_config = {
+            **self.environment.group_kwargs("train"),
+            "group_size": ttrl.n_votes_per_prompt,
+            "temperatures": temperatures.tolist(),
+        }
+        config = VLAPPOConfig()
+        config.environment(f"vla_envs:{self.environment.id}", env_config=env_config)
+        config.env_runners(
+            num_env_runners=resources.num_env_runners, num_envs_per_env_runner=resources.num_envs_per_env_runner
+        )
+        config.learners(num_learners=resources.num_learners)
+        config.groups(
+            adv_estimator=ppo.adv_estimator,
+            trajectory_reward=ttrl.reward,
+            groups_per_iteration=ppo.groups_per_iteration,
+            clip_param_high=ppo.clip_param_high,
+        )
+        config.training(
+            lr=ppo.learning_rate,
+            num_epochs=ppo.num_epochs,
+            minibatch_size=ppo.minibatch_size,
+            clip_param=ppo.clip_param,
+            entropy_coeff=ppo.entropy_coeff,
+            grad_clip=ppo.grad_clip,
+        )
+        model_config = {"policy": self.policy_keywords()}
+        config.rl_module(rl_module_spec=RLModuleSpec(module_class=VLAModule, model_config=model_config))
+        config.debugging(seed=self.seed)
+        return config
+
+    def replace(self, **changes: Any) -> Experiment:
+        """A copy with other fields.
+
+        >>> Experiment().replace(seed=3).seed
+        3
+        """
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,25 @@
+"""The same loop on real LIBERO episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rllib_configs.experiment import PPO, TTRL, BehaviourCloning, Environment, Evaluation, Experiment, Resources
+
+
+def libero_ttrl(**changes: Any) -> Experiment:
+    """2 groups x 4 trajectories of libero_spatial an iteration, sized for two CPU cores.
+
+    LIBERO has no scripted expert: the tiny policy starts from random weights unless
+    ``policy.path`` names a checkpoint, and will not solve tasks in three iterations.
+    """
+    return Experiment(
+        name="libero_ttrl",
+        iterations=3,
+        environment=Environment(id="VLA-Libero-v0", suite="libero_spatial", task_id=0, image_size=128),
+        bc=BehaviourCloning(demonstrations_per_task=0),
+        ttrl=TTRL(n_votes_per_prompt=4),
+        ppo=PPO(groups_per_iteration=2),
+        resources=Resources(num_env_runners=2, num_envs_per_env_runner=4),
+        evaluation=Evaluation(num_episodes=4, num_envs=4, interval=3, curve_episodes=4, videos=2, video_stride=4),
+    ).replace(**changes)

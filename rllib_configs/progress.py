@@ -1,0 +1,66 @@
+"""What a person sees while a run works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rllib_configs.experiment import Experiment
+
+
+class Progress:
+    """One line per event: phases, cloning epochs, iterations with the time left, evaluations."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.console = Console(highlight=False)
+        self.started = time.monotonic()
+        self.training_started: float | None = None
+        environment = experiment.environment
+        self.console.print(f"[bold]{experiment.name}[/]: {environment.id}, {experiment.policy.kind} policy")
+
+    def phase(self, name: str) -> None:
+        """A phase begins."""
+        self._line(f"[cyan]{name}[/]")
+
+    def cloned(self, epoch: int, loss: float) -> None:
+        """A cloning epoch has ended."""
+        if (epoch + 1) % 5 == 0:
+            self._line(f"epoch {epoch + 1:3d}/{self.experiment.bc.epochs}  {loss:.3f} nats per token")
+
+    def trained(self, iteration: int, result: dict[str, Any]) -> None:
+        """A training iteration has ended."""
+        now = time.monotonic()
+        self.training_started = self.training_started or now - result["time_this_iter_s"]
+        left = (now - self.training_started) / iteration * (self.experiment.iterations - iteration)
+        ttrl = result["ttrl"]
+        learner = result.get("learners", {}).get("default_policy", {})
+        self._line(
+            f"iteration {iteration:3d}/{self.experiment.iterations}"
+            f"  sampled success {ttrl['success_rate']:4.0%}"
+            f"  reward {ttrl['reward']:.3f}"
+            f"  KL {learner.get('approx_kl', 0.0):.4f}"
+            f"  {result['time_this_iter_s']:4.1f} s, {left / 60:4.1f} min left"
+        )
+
+    def evaluated(self, iteration: int, rate: float) -> None:
+        """A point of the learning curve is known."""
+        self._line(f"[bold]iteration {iteration:3d}  held-out greedy success {rate:.0%}[/]")
+
+    def finish(self, rows: Sequence[tuple[str, ...]], directory: Path) -> None:
+        """The run has ended."""
+        header, *body = rows
+        table = Table(*header, title="greedy success on held-out initial states, 95 % intervals")
+        for row in body:
+            table.add_row(*row, style="bold" if row is body[-1] else None)
+        self.console.print(table)
+        self._line(f"results in [bold]{directory}[/]")
+
+    def _line(self, text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        self.console.print(f"[dim]{minutes:02d}:{seconds:02d}[/]  {text}")

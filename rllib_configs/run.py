@@ -1,0 +1,169 @@
+"""One run: clone, evaluate, train by group RL, evaluate, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from policies.behaviour_cloning import clone
+from policies.interface import Policy
+from policies.registry import load_policy
+from rllib_configs.demonstrations import collect
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate
+from rllib_configs.experiment import Experiment, PolicyConfig
+from rllib_configs.progress import Progress
+from rllib_configs.report.curve import CurvePoint, plot_curve
+from rllib_configs.report.tables import markdown, success_table
+from rllib_configs.report.video import record, write_grid
+from vla_envs.files import atomic_directory, atomic_write_text
+
+
+def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
+    """Run an experiment and leave its results in a directory of its own.
+
+    The directory holds ``config.json``, ``policy_before/`` and ``policy/`` (``save_pretrained``),
+    ``checkpoint/`` (RLlib's), ``progress.csv``, ``result.json`` and TensorBoard events per
+    iteration, ``success.md``, ``episodes.json``, ``learning_curve.png`` and ``before_after.mp4``.
+
+    Returns:
+        The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
+    """
+    return Run(experiment, _new_directory(root, experiment.name)).execute()
+
+
+def load_experiment(directory: Path) -> Experiment:
+    """The experiment of a run's ``config.json``.
+
+    Raises:
+        ValueError: the file does not hold an experiment of this version.
+    """
+    text = (directory / "config.json").read_text()
+    try:
+        return TypeAdapter(Experiment).validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{directory / 'config.json'} is not an experiment of this version: {error}") from error
+
+
+class Run:
+    """The steps of a run in their order, and what passes between them."""
+
+    def __init__(self, experiment: Experiment, directory: Path) -> None:
+        self.experiment = experiment
+        self.directory = directory
+        self.progress = Progress(experiment)
+        evaluation = experiment.evaluation
+        self.prompts = held_out_prompts(experiment.environment, evaluation.split, evaluation.num_episodes)
+        self.sampled: list[float] = []
+        self.curve: list[CurvePoint] = []
+
+    def execute(self) -> Path:
+        """Do everything."""
+        atomic_write_text(self.directory / "config.json", json.dumps(dataclasses.asdict(self.experiment), indent=2))
+        torch.manual_seed(self.experiment.seed)
+        policy = self._first_policy()
+        policy.save_pretrained(self.directory / "policy_before")
+        before = self._evaluate(policy)
+        frames_before = self._record(policy)
+        policy = self._improve(success_rate(before[: self.experiment.evaluation.curve_episodes]))
+        policy.save_pretrained(self.directory / "policy")
+        after = self._evaluate(policy)
+        self._report(before, after)
+        write_grid([("before", frames_before), ("after", self._record(policy))], self.directory / "before_after.mp4")
+        self.progress.finish(success_table(before, after), self.directory)
+        return self.directory
+
+    def _first_policy(self) -> Policy:
+        experiment, bc = self.experiment, self.experiment.bc
+        policy = load_policy(**experiment.policy_keywords())
+        if experiment.policy.path is None and bc.demonstrations_per_task:
+            self.progress.phase("behaviour cloning")
+            demonstrations = collect(experiment.environment, bc.demonstrations_per_task, bc.noise, experiment.seed)
+            clone(
+                policy,
+                demonstrations,
+                epochs=bc.epochs,
+                learning_rate=bc.learning_rate,
+                batch_size=bc.batch_size,
+                seed=experiment.seed,
+                on_epoch=self.progress.cloned,
+            )
+        return policy.eval()
+
+    def _evaluate(self, policy: Policy, num_episodes: int | None = None) -> list[Episode]:
+        self.progress.phase("evaluation")
+        prompts = self.prompts[:num_episodes]
+        return evaluate(policy, self.experiment.environment, prompts, self.experiment.evaluation.num_envs)
+
+    def _record(self, policy: Policy) -> list[Any]:
+        evaluation = self.experiment.evaluation
+        self.progress.phase("video")
+        return record(policy, self.experiment.environment, self.prompts[: evaluation.videos], evaluation.video_stride)
+
+    def _improve(self, first_rate: float) -> Policy:
+        """Group RL from the saved first policy; returns the trained one."""
+        experiment = self.experiment
+        started = PolicyConfig(kind=experiment.policy.kind, path=str(self.directory.resolve() / "policy_before"))
+        self.progress.phase("starting RLlib")
+        algorithm = _build(experiment.replace(policy=started), self.directory)
+        self._mark(0, first_rate)
+        deadline = time.monotonic() + 60 * (experiment.time_limit_minutes or float("inf"))
+        policy = None
+        for iteration in range(1, experiment.iterations + 1):
+            result = algorithm.train()
+            self.sampled.append(float(result["ttrl"]["success_rate"]))
+            self.progress.trained(iteration, result)
+            last = iteration == experiment.iterations or time.monotonic() > deadline
+            if last or iteration % experiment.evaluation.interval == 0:
+                policy = algorithm.policy_copy()
+                episodes = self._evaluate(policy, experiment.evaluation.curve_episodes)
+                self._mark(iteration, success_rate(episodes))
+            if last:
+                break
+        with atomic_directory(self.directory / "checkpoint") as folder:
+            algorithm.save_to_path(folder)
+        algorithm.stop()
+        assert policy is not None
+        return policy
+
+    def _mark(self, iteration: int, rate: float) -> None:
+        episodes = min(self.experiment.evaluation.curve_episodes, len(self.prompts))
+        self.curve.append(CurvePoint(iteration, round(rate * episodes), episodes))
+        self.progress.evaluated(iteration, rate)
+        plot_curve(self.sampled, self.curve, self.experiment.name, self.directory / "learning_curve.png")
+
+    def _report(self, before: list[Episode], after: list[Episode]) -> None:
+        episodes = {"before": before, "after": after}
+        rows = {key: [dataclasses.asdict(episode) for episode in each] for key, each in episodes.items()}
+        atomic_write_text(self.directory / "episodes.json", json.dumps(rows))
+        atomic_write_text(self.directory / "success.md", markdown(success_table(before, after)) + "\n")
+
+
+def _build(experiment: Experiment, directory: Path) -> Any:
+    """The algorithm on a local Ray, its loggers writing into the run's directory."""
+    import ray
+    from ray.tune.logger import UnifiedLogger
+
+    if not ray.is_initialized():
+        # Workers must import this package from wherever the driver did.
+        paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
+        ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
+    config = experiment.to_rllib()
+    return config.build_algo(logger_creator=lambda config: UnifiedLogger(config, str(directory), loggers=None))
+
+
+def _new_directory(root: Path, name: str) -> Path:
+    candidates = (root / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
+    for directory in candidates:
+        try:
+            directory.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return directory
+    raise FileExistsError(f"Every directory from {name} to {name}-9999 in {root} is taken.")
