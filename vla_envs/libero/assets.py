@@ -6,6 +6,7 @@ No Python package contains them (130-180 MB). ``vla assets libero --from <pack.t
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib
 import json
@@ -121,15 +122,10 @@ def install_assets(source: Path, target: Path | None = None) -> Path:
     if not source.is_file():
         raise MissingAssetsError(f"There is no asset pack at {source}. {_COMMANDS}")
     origin = f"sha256:{_sha256(source)}"
-    target = _checked_target(target)
-    if _is_installed(target, origin):
-        _log.info("The assets of %s are already installed at %s.", source.name, target)
-        return target
-    with atomic_directory(target) as folder:
-        with _named_errors(source):
-            _unpack(source, folder)
-        _finish(folder, origin)
-    _log.info("Installed the assets of %s at %s.", source.name, target)
+    with _installation(target, origin) as (target, folder):
+        if folder is not None:
+            with _named_errors(source):
+                _unpack(source, folder)
     return target
 
 
@@ -148,19 +144,14 @@ def download_assets(target: Path | None = None) -> Path:
         raise DependencyNotInstalled(
             "Downloading needs `huggingface_hub`. Install it with: pip install huggingface_hub"
         ) from error
-    target = _checked_target(target)
     origin = f"hf://datasets/{REPOSITORY}"
-    if _is_installed(target, origin):
-        _log.info("The assets of %s are already installed at %s.", origin, target)
-        return target
-    with atomic_directory(target) as folder:
-        try:
-            hub.snapshot_download(repo_id=REPOSITORY, repo_type="dataset", local_dir=str(folder))
-        except Exception as error:  # the hub raises many kinds: network, authorisation, disk
-            raise MissingAssetsError(f"Could not download {origin} ({error}). {_COMMANDS}") from error
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own bookkeeping
-        _finish(folder, origin)
-    _log.info("Installed the assets of %s at %s.", origin, target)
+    with _installation(target, origin) as (target, folder):
+        if folder is not None:
+            try:
+                hub.snapshot_download(repo_id=REPOSITORY, repo_type="dataset", local_dir=str(folder))
+            except Exception as error:  # the hub raises many kinds: network, authorisation, disk
+                raise MissingAssetsError(f"Could not download {origin} ({error}). {_COMMANDS}") from error
+            shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub's own bookkeeping
     return target
 
 
@@ -168,6 +159,36 @@ def user_cache() -> Path:
     """The user's cache folder: ``$XDG_CACHE_HOME``, else ``~/.cache``."""
     named = os.environ.get("XDG_CACHE_HOME", "")
     return Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+
+
+@contextmanager
+def _installation(target: Path | None, origin: str) -> Iterator[tuple[Path, Path | None]]:
+    """The target and, unless it holds ``origin`` already, a folder to fill that takes its place at the end.
+
+    One process installs at a time; the others wait and find the work done.
+    """
+    target = _checked_target(target)
+    with _exclusive(target.parent):
+        if _is_installed(target, origin):
+            _log.info("The assets of %s are already installed at %s.", origin, target)
+            yield target, None
+            return
+        with atomic_directory(target) as folder:
+            yield target, folder
+            _finish(folder, origin)
+    _log.info("Installed the assets of %s at %s.", origin, target)
+
+
+@contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; the system releases it when the process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _checked_target(target: Path | None) -> Path:

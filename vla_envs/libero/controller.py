@@ -120,7 +120,8 @@ class ArmController:
 
 def orientation_error(desired: Array, current: Array) -> Array:
     """The rotation (3,) that takes ``current`` (3, 3) towards ``desired``, for small angles in rad."""
-    return 0.5 * np.cross(current, desired, axis=0).sum(axis=1)
+    turn = desired @ current.T
+    return 0.5 * np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
 
 
 def rotation_matrix(axis_angle: Array) -> Array:
@@ -148,18 +149,11 @@ def _joint_torques(state: ArmState, force: Array, torque: Array, bias: Array, po
     """The joint torques (7,) that apply ``force`` and ``torque``, carry the arm's ``bias`` and hold ``posture``."""
     mass_inverse = np.linalg.inv(state.mass)
     jacobian = np.vstack([state.jacobian_pos, state.jacobian_ori])
-    wrench = np.concatenate(
-        [
-            _inertia(state.jacobian_pos, mass_inverse) @ force,
-            _inertia(state.jacobian_ori, mass_inverse) @ torque,
-        ]
-    )
-    jacobian_inverse = mass_inverse @ jacobian.T @ _inertia(jacobian, mass_inverse)
+    mobility = jacobian @ mass_inverse @ jacobian.T
+    # position and orientation are uncoupled: each meets its own inertia
+    inertia = np.linalg.pinv(np.stack([mobility[:3, :3], mobility[3:, 3:]]))
+    wrench = np.concatenate([inertia[0] @ force, inertia[1] @ torque])
+    jacobian_inverse = mass_inverse @ jacobian.T @ np.linalg.pinv(mobility)
     null_space = np.eye(len(posture)) - jacobian_inverse @ jacobian
     hold = state.mass @ (POSTURE_KP * (posture - state.joint_pos) - POSTURE_KD * state.joint_vel)
     return jacobian.T @ wrench + bias + null_space.T @ hold
-
-
-def _inertia(jacobian: Array, mass_inverse: Array) -> Array:
-    """The inertia that a force at the end effector meets, along the rows of ``jacobian``."""
-    return np.linalg.pinv(jacobian @ mass_inverse @ jacobian.T)

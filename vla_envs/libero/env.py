@@ -14,7 +14,7 @@ from vla_envs import spec
 from vla_envs.base import Observation, VLAEnv
 from vla_envs.errors import UnknownCameraError, UnknownSuiteError, check_choice
 from vla_envs.libero import gl, official
-from vla_envs.libero.assets import find_assets
+from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.init_states import read_init_states
 from vla_envs.libero.suites import SUITES
 from vla_envs.spec import Prompt
@@ -36,6 +36,9 @@ class LiberoEnv(VLAEnv):
     The physics, initial states, instructions, goals and images are those of the official package in
     the OpenVLA protocol: ten settle steps after an initial state is set (not counted), images
     rotated by 180 degrees, success by the official goal predicates.
+
+    ``metadata["versions"]`` names the versions that simulate, ``metadata["stand_ins"]`` the asset
+    files that are not the official ones: report both beside results.
 
     Args:
         suite: ``"libero_spatial"``, ``"libero_object"``, ``"libero_goal"``, ``"libero_10"`` or ``"libero_90"``.
@@ -83,6 +86,7 @@ class LiberoEnv(VLAEnv):
             render_mode=render_mode,
         )
         self._assets = find_assets(assets)
+        self.metadata = {**self.metadata, "versions": official.versions(), "stand_ins": stand_ins(self._assets)}
         self._cameras = dict(CAMERAS[camera] for camera in cameras)
         self.action_space = spec.action_space()
         self.observation_space = spec.observation_space(tuple(self._cameras), self._image_size)

@@ -49,6 +49,11 @@ def check_installed() -> None:
     require_extra("mujoco", "libero")
 
 
+def versions() -> dict[str, str]:
+    """The installed versions of what simulates, to be reported beside results."""
+    return {name: _version_of(name) or "unknown" for name in (*VERSIONS, "hf-libero")}
+
+
 def make_problem(bddl_file: Path, assets: Path) -> Any:
     """The official environment of a task (``ControlEnv``), without a renderer or camera observations.
 

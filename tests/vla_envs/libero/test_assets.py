@@ -4,6 +4,8 @@ import io
 import json
 import sys
 import tarfile
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -106,6 +108,24 @@ class TestInstallAssets:
         with caplog.at_level("INFO"):
             assert install_assets(source) == folder
         assert f"already installed at {folder}" in caplog.text
+
+    def test_two_processes_at_once_install_once(self, home, monkeypatch):
+        """The second waits for the first and finds the work done."""
+        source = pack(home / "pack.tar.xz", FILES)
+        unpack, started = assets._unpack, threading.Event()
+
+        def slow_unpack(source, folder):
+            started.set()
+            time.sleep(0.2)
+            unpack(source, folder)
+
+        monkeypatch.setattr(assets, "_unpack", slow_unpack)
+        first = threading.Thread(target=install_assets, args=(source,))
+        first.start()
+        started.wait()
+        monkeypatch.setattr(assets, "_unpack", None)
+        assert contents(install_assets(source)) == FILES
+        first.join()
 
     def test_again_mends(self, home):
         source = pack(home / "pack.tar.xz", FILES)

@@ -11,6 +11,7 @@ import vla_envs  # noqa: F401  (registers the id)
 from tests.conformance import EnvConformance
 from vla_envs.errors import DamagedAssetsError, MissingAssetsError, UnknownCameraError, UnknownSuiteError
 from vla_envs.libero import env as module
+from vla_envs.libero.assets import stand_ins
 from vla_envs.libero.env import LiberoEnv
 from vla_envs.libero.suites import SUITES
 
@@ -104,6 +105,12 @@ class TestLiberoEnv:
             two.simulator.step(np.zeros(7))
         assert (two.render() != one.render()).any()
         np.testing.assert_array_equal(one.render(), dark["image"])
+
+    def test_metadata_says_what_results_rest_on(self, libero_assets):
+        metadata = LiberoEnv().metadata
+        assert metadata["versions"]["mujoco"] == "3.3.7"
+        assert metadata["stand_ins"] == stand_ins(libero_assets)
+        assert metadata["render_modes"] == ["rgb_array"]
 
     def test_render_is_the_agentview(self):
         env = LiberoEnv("libero_object", 0, image_size=32, render_mode="rgb_array")
