@@ -13,7 +13,7 @@ Window = tuple[slice, slice]
 """Rows and columns of an image."""
 
 NEAR = 0.02
-"""Points nearer than this (m) count as this near."""
+"""What reaches nearer to the camera than this (m), or behind it, is not drawn."""
 
 
 class Camera:
@@ -51,7 +51,9 @@ class Camera:
 
     def window_of(self, points: Floats) -> Window | None:
         """The same for points in the camera's axes."""
-        ratios = points[:, :2] / np.maximum(points[:, 2:], np.float32(NEAR))
+        if points[:, 2].min() < NEAR:
+            return None
+        ratios = points[:, :2] / points[:, 2:]
         middle = 0.5 * self.size
         left, upper = ratios.min(axis=0).tolist()
         right, lower = ratios.max(axis=0).tolist()

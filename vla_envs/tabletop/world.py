@@ -237,12 +237,10 @@ class World:
         self.version += 1
 
     def _support(self, x: float, y: float, thing: Movable) -> Obstacle:
-        """The highest thing under the object; the table counts as paint."""
+        """The highest thing under the object."""
         others = [other for other in self.movables if other is not thing and not self._is_shut_away(other)]
-        candidates: list[Obstacle] = [*self._obstacles, *others]
-        tops = [candidate.top_at(x, y, thing.radius - CONTACT) for candidate in candidates]
-        highest = int(np.argmax(tops))
-        return candidates[highest] if tops[highest] > 0.0 else _TABLE
+        candidates: list[Obstacle] = [_TABLE, *self._obstacles, *others]
+        return max(candidates, key=lambda candidate: candidate.top_at(x, y, thing.radius - CONTACT))
 
     def _pull(self, drawer: Drawer, dx: float) -> None:
         """Slide the drawer and what lies in it, in parts, until something stops it."""
@@ -270,3 +268,4 @@ class World:
 
 
 _TABLE = Zone("bare")
+"""What carries an object where nothing else does: like paint, it has no height."""
