@@ -36,8 +36,10 @@ setup: $(STAMP) ## Create .venv and install everything, again only after a chang
 train: $(STAMP) ## Train a preset: PRESET=libero_ttrl ARGS="--ttrl.n-votes-per-prompt 5"
 	$(BIN)/vla train $(PRESET) $(ARGS)
 
-test: lint ## Lint, then run all tests: ARGS="-k wrappers" selects some
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+# A slip of style fails the run at its end, so that it does not hide what the tests say.
+test: $(STAMP) ## Lint and run all tests: ARGS="-k wrappers" selects some
+	@$(MAKE) --no-print-directory lint; lint=$$?; \
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS) && exit $$lint
 
 lint: $(STAMP) ## Check style, format and types
 	$(BIN)/ruff check
