@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from vla_envs import spec
 from vla_envs.base import Observation
 from vla_envs.tabletop import gripper as hand
 from vla_envs.tabletop.env import TabletopEnv
-from vla_envs.tabletop.goals import DrawerOpen, Goal, Rests
+from vla_envs.tabletop.goals import DrawerOpen, Goal, Rests, met
 from vla_envs.tabletop.scenes import AREA, GAP
 from vla_envs.tabletop.things import Cabinet, Drawer, Graspable, Movable, Place, Point, Rect
 from vla_envs.tabletop.world import World
@@ -60,9 +61,19 @@ class Expert:
 
     def action(self) -> NDArray[np.float32]:
         """The expert's action (7,) in [-1, 1] for the present state."""
-        world = self._env.world
-        command = _pursue(world, self._env.goals)
-        return np.clip(np.array(command), -1.0, 1.0).astype(np.float32)
+        return _action(self._env.world, self._env.goals)
+
+    def plan(self, length: int) -> NDArray[np.float32]:
+        """The expert's next actions (n, 7) from the present state, 1 <= n <= ``length``, until the task is solved.
+
+        They are tried out on a copy of the world; the episode stays where it is.
+        """
+        world, goals = copy.deepcopy(self._env.world), self._env.goals
+        actions: list[NDArray[np.float32]] = []
+        while len(actions) < length and not (actions and met(goals, world)):
+            actions.append(_action(world, goals))
+            world.step(actions[-1].astype(np.float64))
+        return np.stack(actions)
 
 
 @dataclass
@@ -96,7 +107,8 @@ def demonstrate(
         env: a ``VLA-Tabletop-v0`` environment.
         prompt: (task_id, init_state_id).
         noise: standard deviation of the normal noise added to every number of the executed
-            action. With noise, the demonstration shows how to come back to the path (DART).
+            action, in units of the action space: 0.2 is 1 cm and 0.1 rad. With noise, the
+            demonstration shows how to come back to the path (DART).
         rng: draws the noise; needed when there is any.
     """
     observation, info = env.reset(options={"task_id": prompt[0], "init_state_id": prompt[1]})
@@ -128,6 +140,10 @@ def _disturbed(action: NDArray[np.float32], noise: float, rng: np.random.Generat
     if rng is None:
         raise ValueError("Expect the `rng` to be a numpy Generator when there is noise, actually: None.")
     return np.clip(action + noise * rng.standard_normal(action.shape), -1.0, 1.0).astype(np.float32)
+
+
+def _action(world: World, goals: tuple[Goal, ...]) -> NDArray[np.float32]:
+    return np.clip(np.array(_pursue(world, goals)), -1.0, 1.0).astype(np.float32)
 
 
 def _pursue(world: World, goals: tuple[Goal, ...]) -> ArrayLike:

@@ -27,8 +27,10 @@ TABLE_X = (-0.34, 0.45)
 TABLE_Y = (-0.45, 0.45)
 TEXTURE = 512
 """Pixels of the table's texture on each side."""
-WALL = ((214, 220, 226), (176, 186, 196))
-"""Colours behind the table, above and below."""
+TEXELS = (TEXTURE / (TABLE_X[1] - TABLE_X[0]), TEXTURE / (TABLE_Y[1] - TABLE_Y[0]))
+"""Texture pixels per metre along x and y."""
+WOOD = (222.0, 196.0, 160.0)
+WALL = (210, 217, 224)
 
 
 class Renderer:
@@ -102,24 +104,22 @@ def _wrist_pose(gripper: Gripper) -> tuple[Floats, Floats]:
 
 def _background(camera: Camera) -> Canvas:
     """The bare table, and the wall where the rays pass it by."""
-    size = camera.size
     ray_x, ray_y, ray_z = camera.rays
-    inverse = np.maximum(-ray_z, np.float32(1e-3)) / camera.position[2]
-    x = camera.position[0] + ray_x / inverse
-    y = camera.position[1] + ray_y / inverse
-    row = ((x - TABLE_X[0]) * np.float32(TEXTURE / (TABLE_X[1] - TABLE_X[0]))).astype(np.int32)
-    column = ((y - TABLE_Y[0]) * np.float32(TEXTURE / (TABLE_Y[1] - TABLE_Y[0]))).astype(np.int32)
-    on_table = (row >= 0) & (row < TEXTURE) & (column >= 0) & (column < TEXTURE)
-    table = _wood()[np.clip(row, 0, TEXTURE - 1), np.clip(column, 0, TEXTURE - 1)]
-    fade = np.linspace(0.0, 1.0, size, dtype=np.float32)[:, None, None]
-    wall = (1.0 - fade) * np.array(WALL[0], np.float32) + fade * np.array(WALL[1], np.float32)
-    colour = np.where(on_table[..., None], table, wall.astype(np.uint8))
-    return Canvas(camera, colour, inverse.astype(np.float32))
+    inverse = np.maximum(-ray_z, np.float32(1e-3)) * np.float32(1.0 / camera.position[2])
+    row = (ray_x / inverse + (camera.position[0] - np.float32(TABLE_X[0]))) * np.float32(TEXELS[0])
+    column = (ray_y / inverse + (camera.position[1] - np.float32(TABLE_Y[0]))) * np.float32(TEXELS[1])
+    last = np.float32(TEXTURE - 1)
+    row, column = (np.minimum(np.maximum(each, np.float32(0.0)), last).astype(np.int32) for each in (row, column))
+    colour = _wood().take(row * TEXTURE + column)
+    return Canvas(camera, colour.view(np.uint8).reshape(*colour.shape, 4)[..., :3].copy(), inverse)
 
 
 @functools.cache
-def _wood() -> NDArray[np.uint8]:
-    """The table's texture (TEXTURE, TEXTURE, 3): planks from left to right with a faint grain."""
+def _wood() -> NDArray[np.uint32]:
+    """The table's texture, four bytes to a pixel: planks from left to right with a faint grain.
+
+    Its outermost pixels are the wall's: they are what lies beyond the table.
+    """
     rng = np.random.default_rng(7)
     rows = np.arange(TEXTURE)
     plank = rows // (TEXTURE // 8)
@@ -128,5 +128,7 @@ def _wood() -> NDArray[np.uint8]:
     waves = 2.0 * np.sin(np.linspace(0.0, 9.0 * math.pi, TEXTURE)[None] + 0.8 * plank[:, None])
     seam = np.where(rows % (TEXTURE // 8) < 2, -14.0, 0.0)
     light = (tone + grain + seam)[:, None] + waves
-    wood = np.array([222.0, 196.0, 160.0]) + light[..., None] * np.array([1.0, 1.0, 0.9])
-    return np.clip(wood, 0, 255).astype(np.uint8)
+    wood = np.zeros((TEXTURE, TEXTURE, 4), np.uint8)
+    wood[..., :3] = WALL
+    wood[1:-1, 1:-1, :3] = (np.array(WOOD) + light[..., None] * np.array([1.0, 1.0, 0.9]))[1:-1, 1:-1]
+    return wood.view(np.uint32).reshape(-1)

@@ -10,7 +10,7 @@ from vla_envs.tabletop.boxes import boxes
 from vla_envs.tabletop.camera import Floats, Window
 from vla_envs.tabletop.canvas import AMBIENT, Canvas, Colour, Shadow, brightness, lit
 from vla_envs.tabletop.gripper import Gripper
-from vla_envs.tabletop.things import Bowl, Cabinet, Drawer, Movable, Plate, Zone
+from vla_envs.tabletop.things import Bowl, Cabinet, Disc, Drawer, Movable, Plate, Zone
 
 COLOURS: dict[str, Colour] = {
     "red": (214, 52, 46),
@@ -29,6 +29,8 @@ PALM = (226, 229, 234)
 ARM = (196, 200, 208)
 FINGER = (66, 70, 80)
 PAD = (112, 118, 130)
+Ring = tuple[float, float, float]
+"""A level disc: radius (m), height (m) and brightness."""
 UP = np.array([0.0, 0.0, 1.0], np.float32)
 IDENTITY = np.eye(3, dtype=np.float32)
 
@@ -147,33 +149,48 @@ def _zone(canvas: Canvas, zone: Zone) -> None:
 
 
 def _plate(canvas: Canvas, plate: Plate) -> None:
-    colour, radius, height = COLOURS[plate.colour], plate.radius, plate.height
-    x, y = plate.x, plate.y
-    canvas.shadow(Shadow(x, y, (0.7 * radius, 0.7 * radius), 0.03, 0.45), LIFT)
-    _wall(canvas, x, y, radius, 0.0, height, _darker(colour, 0.8))
-    _disc(canvas, x, y, radius, height, lit(colour, UP))
-    _disc(canvas, x, y, 0.76 * radius, height, lit(_darker(colour, 0.78), UP))
-    _disc(canvas, x, y, 0.72 * radius, height, lit(_darker(colour, 0.9), UP))
+    radius, height = plate.radius, plate.height
+    canvas.shadow(Shadow(plate.x, plate.y, (0.7 * radius, 0.7 * radius), 0.03, 0.45), LIFT)
+    outside = [(radius, 0.0, 0.6), (radius, 0.5 * height, 0.7), (radius, height, 0.93)]
+    inside = [(0.76 * radius, height, 0.73), (0.72 * radius, height, 0.84)]
+    _dish(canvas, plate, outside, inside)
 
 
 def _bowl(canvas: Canvas, bowl: Bowl) -> None:
-    colour, x, y = COLOURS[bowl.colour], bowl.x, bowl.y
-    canvas.shadow(Shadow(x, y, (0.6 * bowl.radius, 0.6 * bowl.radius), 0.03, 0.45), LIFT)
-    steps = np.linspace(0.0, 1.0, BOWL_STEPS)
-    for step in steps:
-        radius = bowl.radius * (BOWL_BASE + (1.0 - BOWL_BASE) * math.sqrt(step))
-        _disc(canvas, x, y, radius, bowl.height * step, lit(_darker(colour, 0.62 + 0.25 * step), UP))
-    _disc(canvas, x, y, bowl.radius, bowl.height, lit(colour, UP))
-    mouth = _disc_cover(canvas, x, y, bowl.mouth, bowl.height)
-    for step in steps[::-1]:
-        radius = bowl.mouth * (BOWL_BASE + (1.0 - BOWL_BASE) * math.sqrt(step))
-        height = bowl.floor + (bowl.height - bowl.floor) * step
-        _inner_disc(canvas, mouth, x, y, radius, height, lit(_darker(colour, 0.68 + 0.2 * (1 - step)), UP))
+    canvas.shadow(Shadow(bowl.x, bowl.y, (0.6 * bowl.radius, 0.6 * bowl.radius), 0.03, 0.45), LIFT)
+    steps = [step / BOWL_STEPS for step in range(BOWL_STEPS + 1)]
+    widths = [BOWL_BASE + (1.0 - BOWL_BASE) * math.sqrt(step) for step in steps]
+    wall = list(zip(widths, steps, strict=True))
+    outside = [(width * bowl.radius, step * bowl.height, 0.58 + 0.24 * step) for width, step in wall]
+    depth = bowl.height - bowl.floor
+    inside = [(width * bowl.mouth, bowl.floor + step * depth, 0.82 - 0.18 * step) for width, step in wall[::-1]]
+    _dish(canvas, bowl, [*outside, (bowl.radius, bowl.height, 0.93)], inside)
 
 
-def _darker(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (int(factor * each) for each in colour)
-    return red, green, blue
+def _dish(canvas: Canvas, dish: Disc, outside: list[Ring], inside: list[Ring]) -> None:
+    """Draw a round dish as discs: the outside from the foot to the rim, then the inside from the mouth down.
+
+    What is inside is seen only through the mouth, its first disc, and takes the place of the disc
+    that closes the outside.
+    """
+    wide = dish.radius
+    corners = [(dish.x + i * wide, dish.y + j * wide, z) for i in (-1, 1) for j in (-1, 1) for z in (0.0, dish.height)]
+    window = canvas.camera.window(np.array(corners, np.float32))
+    if window is None:
+        return
+    cover, painted, light, inverse = (np.zeros_like(canvas.inverse[window]) for _ in range(4))
+    mouth, _ = _disc_at(canvas, window, dish.x, dish.y, *inside[0][:2])
+    for ring in (*outside, *inside):
+        radius, z, shade = ring
+        disc, depth = _disc_at(canvas, window, dish.x, dish.y, radius, z)
+        if ring in inside:
+            disc = np.minimum(disc, mouth)
+        light += disc * (np.float32(shade) - light)
+        painted += disc * (np.float32(1.0) - painted)
+        np.copyto(inverse, depth, where=disc > 0.5)
+        cover = np.maximum(cover, disc)
+    light /= np.maximum(painted, np.float32(1e-6))
+    canvas.blend(window, cover, light[..., None] * np.array(COLOURS[dish.colour], np.float32), inverse)
 
 
 def _flat_window(canvas: Canvas, x: float, y: float, radius: float, z: float) -> Window | None:
@@ -193,33 +210,16 @@ def _plane(canvas: Canvas, window: Window, x: float, y: float, z: float) -> tupl
 
 def _disc(canvas: Canvas, x: float, y: float, radius: float, z: float, colour: Floats) -> None:
     window = _flat_window(canvas, x, y, radius, z)
-    if window is None:
-        return
+    if window is not None:
+        cover, inverse = _disc_at(canvas, window, x, y, radius, z)
+        canvas.blend(window, cover, colour, inverse)
+
+
+def _disc_at(canvas: Canvas, window: Window, x: float, y: float, radius: float, z: float) -> tuple[Floats, Floats]:
+    """Cover and inverse depth of a level disc."""
     dx, dy, inverse, scale = _plane(canvas, window, x, y, z)
-    cover = np.clip(0.5 + (np.float32(radius) - np.sqrt(dx * dx + dy * dy)) * scale, 0.0, 1.0)
-    canvas.blend(window, cover, colour, inverse)
-
-
-def _disc_cover(canvas: Canvas, x: float, y: float, radius: float, z: float) -> tuple[Window, Floats] | None:
-    window = _flat_window(canvas, x, y, radius, z)
-    if window is None:
-        return None
-    dx, dy, _, scale = _plane(canvas, window, x, y, z)
-    return window, np.clip(0.5 + (np.float32(radius) - np.sqrt(dx * dx + dy * dy)) * scale, 0.0, 1.0)
-
-
-def _inner_disc(
-    canvas: Canvas, mouth: tuple[Window, Floats] | None, x: float, y: float, radius: float, z: float, colour: Floats
-) -> None:
-    """A ring of a bowl's inside, seen through its mouth; it lies behind the rim already drawn there."""
-    if mouth is None:
-        return
-    window, opening = mouth
-    dx, dy, inverse, scale = _plane(canvas, window, x, y, z)
-    cover = np.clip(0.5 + (np.float32(radius) - np.sqrt(dx * dx + dy * dy)) * scale, 0.0, 1.0)
-    cover = np.minimum(cover, opening)
-    canvas.inverse[window] = np.where(cover > 0.5, inverse, canvas.inverse[window])
-    canvas.blend(window, cover, colour, inverse)
+    edge = (np.float32(radius) - np.hypot(dx, dy)) * scale + np.float32(0.5)
+    return np.minimum(np.maximum(edge, np.float32(0.0)), np.float32(1.0)), inverse
 
 
 def _wall(canvas: Canvas, x: float, y: float, radius: float, bottom: float, top: float, colour: Colour) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 Point = tuple[float, float]
 
@@ -87,8 +87,9 @@ class Movable:
     z: float = 0.0
     yaw: float = 0.0
 
-    RADIUS = {"cube": 0.0225, "cylinder": 0.021, "ball": 0.024}  # noqa: RUF012
-    HEIGHT = {"cube": 0.045, "cylinder": 0.056, "ball": 0.048}  # noqa: RUF012
+    RADIUS: ClassVar = {"cube": 0.0225, "cylinder": 0.021, "ball": 0.024}
+    """Half the width that the fingers close on; to what is around it the object is an upright cylinder of it."""
+    HEIGHT: ClassVar = {"cube": 0.045, "cylinder": 0.056, "ball": 0.048}
 
     def __post_init__(self) -> None:
         self.name = f"{self.colour} {self.shape}"
