@@ -1,7 +1,9 @@
 """The arm controller of LIBERO: operational space control of the end effector (OSC_POSE), on MuJoCo's arrays.
 
-Equals robosuite 1.4.0's controller in LIBERO's configuration: delta poses, position and orientation
-uncoupled, fixed gains, torques of the null space pulling towards the initial posture (Khatib 1987).
+Equals robosuite's controller in LIBERO's configuration to the last bit: delta poses, position and
+orientation uncoupled, fixed gains, torques of the null space pulling towards the initial posture
+(Khatib 1987). The matrices come from robosuite's own compiled functions: the same formulas in NumPy
+round differently, which contacts amplify to 1e-5 within a hundred control steps, and take longer.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.libero.official import control_functions
 from vla_envs.spec import METRES_PER_UNIT, RADIANS_PER_UNIT
 
 Array = NDArray[np.floating]
@@ -20,9 +23,6 @@ Array = NDArray[np.floating]
 KP = 150.0
 """Stiffness of the end effector, 1/s^2; the damping is critical."""
 KD = 2.0 * math.sqrt(KP)
-POSTURE_KP = 10.0
-"""Stiffness towards the initial posture in the null space, 1/s^2; the damping is critical."""
-POSTURE_KD = 2.0 * math.sqrt(POSTURE_KP)
 
 
 class ArmState(NamedTuple):
@@ -71,6 +71,7 @@ class ArmController:
         self._qpos = qpos
         self._dofs = dofs
         self._initial = initial
+        self._functions = control_functions()
         self._jacobians = np.zeros((2, 3, model.nv))
         self._full_mass = np.zeros((model.nv, model.nv))
         self.reset()
@@ -92,14 +93,27 @@ class ArmController:
         self._stale = False
         if action is not None:
             self._set_goal(state, action)
-        force = KP * (self._goal_position - state.position) - KD * state.linear_velocity
-        torque = KP * orientation_error(self._goal_rotation, state.rotation) - KD * state.angular_velocity
-        return _joint_torques(state, force, torque, data.qfrc_bias[self._dofs], self._initial.joint_pos)
+        return self._torques_towards_goal(state, data.qfrc_bias[self._dofs])
 
     def _set_goal(self, state: ArmState, action: Array) -> None:
         self._goal_position = state.position + action[:3] * METRES_PER_UNIT
         if action[3:].any():  # without a rotation the previous goal stays
-            self._goal_rotation = rotation_matrix(action[3:] * RADIANS_PER_UNIT) @ state.rotation
+            turn = action[3:] * RADIANS_PER_UNIT
+            self._goal_rotation = self._functions.set_goal_orientation(turn, state.rotation)
+
+    def _torques_towards_goal(self, state: ArmState, bias: Array) -> Array:
+        turn = self._functions.orientation_error(self._goal_rotation, state.rotation)
+        force = KP * (self._goal_position - state.position) - KD * state.linear_velocity
+        torque = KP * turn - KD * state.angular_velocity
+        jacobian = np.vstack([state.jacobian_pos, state.jacobian_ori])
+        _, inertia_pos, inertia_ori, null_space = self._functions.opspace_matrices(
+            state.mass, jacobian, state.jacobian_pos, state.jacobian_ori
+        )
+        wrench = np.concatenate([inertia_pos @ force, inertia_ori @ torque])
+        hold = self._functions.nullspace_torques(
+            state.mass, null_space, self._initial.joint_pos, state.joint_pos, state.joint_vel
+        )
+        return jacobian.T @ wrench + bias + hold
 
     def _measure(self, data: mujoco.MjData) -> ArmState:
         jacp, jacr = self._jacobians
@@ -114,46 +128,5 @@ class ArmController:
             joint_vel=data.qvel[self._dofs],
             jacobian_pos=jacp[:, self._dofs],
             jacobian_ori=jacr[:, self._dofs],
-            mass=self._full_mass[np.ix_(self._dofs, self._dofs)],
+            mass=self._full_mass[self._dofs, :][:, self._dofs],
         )
-
-
-def orientation_error(desired: Array, current: Array) -> Array:
-    """The rotation (3,) that takes ``current`` (3, 3) towards ``desired``, for small angles in rad."""
-    turn = desired @ current.T
-    return 0.5 * np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
-
-
-def rotation_matrix(axis_angle: Array) -> Array:
-    """The rotation (3, 3) of a non-zero ``axis_angle`` (3,) in rad.
-
-    Rounds the quaternion and its products to float32, as the official controller does: the goal
-    carries this rounding (1e-7 rad), and trajectories equal the official ones only with it.
-    """
-    angle = np.linalg.norm(axis_angle)
-    axis = axis_angle / angle
-    quaternion = np.append(math.cos(angle / 2.0), axis * math.sin(angle / 2.0)).astype(np.float32)
-    scale = math.sqrt(2.0 / float(np.dot(quaternion, quaternion)))
-    w, x, y, z = (quaternion.astype(np.float64) * scale).astype(np.float32)
-    return np.array(
-        [
-            [1.0 - float(y * y) - float(z * z), x * y - z * w, x * z + y * w],
-            [x * y + z * w, 1.0 - float(x * x) - float(z * z), y * z - x * w],
-            [x * z - y * w, y * z + x * w, 1.0 - float(x * x) - float(y * y)],
-        ],
-        dtype=np.float64,
-    )
-
-
-def _joint_torques(state: ArmState, force: Array, torque: Array, bias: Array, posture: Array) -> Array:
-    """The joint torques (7,) that apply ``force`` and ``torque``, carry the arm's ``bias`` and hold ``posture``."""
-    mass_inverse = np.linalg.inv(state.mass)
-    jacobian = np.vstack([state.jacobian_pos, state.jacobian_ori])
-    mobility = jacobian @ mass_inverse @ jacobian.T
-    # position and orientation are uncoupled: each meets its own inertia
-    inertia = np.linalg.pinv(np.stack([mobility[:3, :3], mobility[3:, 3:]]))
-    wrench = np.concatenate([inertia[0] @ force, inertia[1] @ torque])
-    jacobian_inverse = mass_inverse @ jacobian.T @ np.linalg.pinv(mobility)
-    null_space = np.eye(len(posture)) - jacobian_inverse @ jacobian
-    hold = state.mass @ (POSTURE_KP * (posture - state.joint_pos) - POSTURE_KD * state.joint_vel)
-    return jacobian.T @ wrench + bias + null_space.T @ hold

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,12 @@ def make_problem(bddl_file: Path, assets: Path) -> Any:
         libero: Any = importlib.import_module("libero.libero")
     libero._assets_path_cache = str(assets)
     return wrapper.ControlEnv(bddl_file_name=str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
+
+
+def control_functions() -> ModuleType:
+    """robosuite's compiled functions of operational space control."""
+    with quiet_import():
+        return require_extra("robosuite.utils.control_utils", "libero")
 
 
 @contextmanager
