@@ -67,7 +67,7 @@ def start(suite: str, task_id: int, init_state_id: int) -> tuple[LiberoEnv, dict
 
 
 def test_trajectory_equals_the_official_one():
-    """Physics, proprioception and pixels, bit for bit, over random actions that reach the table and stop rotating at times."""
+    """Physics, proprioception and pixels, bit for bit, over random actions that reach the table."""
     env, observation, official = start("libero_goal", 7, 30)
     assert_equal(env, observation, official)
     actions = np.random.default_rng(1).uniform(-1, 1, (20, 7))
