@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -58,14 +59,23 @@ def versions() -> dict[str, str]:
 def make_problem(bddl_file: Path, assets: Path) -> Any:
     """The official environment of a task (``ControlEnv``), without a renderer or camera observations.
 
+    Draws from NumPy's global generator. Its constructor gives up where the objects that it places
+    at random do not fit; another seed lets them.
+
     Raises:
         DependencyNotInstalled: a package that LIBERO imports is missing.
     """
     with quiet_import():
         wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
+        errors = require_extra("robosuite.utils.errors", "libero")
         libero: Any = importlib.import_module("libero.libero")
     libero._assets_path_cache = str(assets)
-    return wrapper.ControlEnv(bddl_file_name=str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
+    for seed in itertools.count():
+        np.random.seed(seed)
+        try:
+            return wrapper.ControlEnv(str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
+        except errors.RandomizationError:
+            continue
 
 
 def control_functions() -> ModuleType:
