@@ -79,6 +79,8 @@ class GroupVectorEnv(VectorEnv):
         temperatures: ArrayLike | None = None,
         prompts: Sequence[Prompt] | None = None,
     ) -> None:
+        # Gymnasium closes a vector environment even when its constructor has failed.
+        self.envs: list[gym.Env] = []
         check_choice("mode", mode, MODES)
         if not env_fns or group_size < 1 or len(env_fns) % group_size:
             raise InvalidArgumentError(
@@ -106,9 +108,7 @@ class GroupVectorEnv(VectorEnv):
         self.active: NDArray[np.bool_] = np.zeros(self.num_envs, bool)
         """bool (num_envs,): which members' episodes still run."""
 
-    def reset(
-        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start one episode in every member.
 
         Args:
