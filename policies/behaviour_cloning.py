@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.distributions import TokenDistribution
 from policies.interface import Policy
+
+WARM_UP_STEPS = 50
+"""Gradient steps until the full learning rate."""
 
 
 @dataclass(frozen=True)
@@ -33,52 +35,44 @@ def clone(
     policy: Policy,
     demonstrations: Demonstrations,
     *,
-    epochs: int,
+    steps: int,
     learning_rate: float,
     batch_size: int,
     seed: int,
-    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Fit the policy to the demonstrations in place by cross-entropy on its action tokens.
+    """Fit the policy to the demonstrations in place, by its own cloning loss.
 
     Args:
         policy: trained in place, on the device it is on.
         demonstrations: M rows.
-        epochs: passes over the rows.
-        learning_rate: Adam's, annealed linearly to 0.
-        batch_size: rows per gradient step.
-        seed: of the shuffling.
-        on_epoch: called with the epoch and its mean loss in nats per token.
+        steps: gradient steps.
+        learning_rate: Adam's, after a short warm-up annealed linearly to 0.
+        batch_size: rows per gradient step, drawn with replacement.
+        seed: of the drawing.
+        on_step: called with the number of steps done and the step's loss.
 
     Raises:
         ValueError: no rows.
     """
     if not len(demonstrations):
         raise ValueError("Expect at least one demonstrated state to clone, actually: none.")
-    generator = torch.Generator().manual_seed(seed)
-    steps = epochs * -(-len(demonstrations) // batch_size)
+    rng = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(policy.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, 1.0) * (1.0 - step / steps)
+    )
     policy.train()
-    for epoch in range(epochs):
-        losses = []
-        for rows in torch.randperm(len(demonstrations), generator=generator).split(batch_size):
-            loss = cloning_loss(policy, *_batch(demonstrations, rows.numpy(), _device(policy)))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        on_epoch(epoch, float(np.mean(losses)))
+    for step in range(1, steps + 1):
+        rows = rng.integers(len(demonstrations), size=batch_size)
+        loss = policy.cloning_loss(*_batch(demonstrations, rows, _device(policy)))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        on_step(step, loss.item())
     policy.eval()
-
-
-def cloning_loss(policy: Policy, observations: dict[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
-    """Mean negative log-probability of the demonstrated tokens, in nats."""
-    logits, _ = policy.logits_and_value(observations)
-    token_logp = TokenDistribution(logits).log_prob(policy.encode(actions))
-    token_mask = mask.repeat_interleave(policy.action_dim, dim=1)
-    return -(token_logp * token_mask).sum() / token_mask.sum()
 
 
 def _batch(

@@ -40,3 +40,15 @@ class TokenDistribution:
     def entropy(self) -> Tensor:
         """Entropy of each slot in nats, float32 (B, slots)."""
         return -(self.log_probs.exp() * self.log_probs).sum(-1)
+
+
+def token_cross_entropy(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean negative log-probability of demonstrated tokens, in nats per token.
+
+    Args:
+        logits: (B, slots, bins).
+        tokens: int64 (B, slots).
+        mask: (B, K): 1 for the actions that exist; each has slots / K tokens.
+    """
+    token_mask = mask.repeat_interleave(tokens.shape[1] // mask.shape[1], dim=1)
+    return -(TokenDistribution(logits).log_prob(tokens) * token_mask).sum() / token_mask.sum()

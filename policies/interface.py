@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from policies.distributions import TokenDistribution
+from policies.distributions import TokenDistribution, token_cross_entropy
 
 TEMPERATURE = "temperature"
 """Observation key: float32 (B, 1), the sampling temperature of each trajectory."""
@@ -91,6 +91,17 @@ class Policy(nn.Module, ABC):
         """``(value, token_logp, entropy)`` of given tokens."""
         sample = self.get_action_and_value(observations, tokens)
         return sample.value, sample.token_logp, sample.entropy
+
+    def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
+        """The loss of behaviour cloning: cross-entropy of the demonstrated action tokens.
+
+        Args:
+            observations: batched tensors.
+            actions: (B, K, A), the expert's.
+            mask: (B, K), 1 for the actions that exist.
+        """
+        logits, _ = self.logits_and_value(observations)
+        return token_cross_entropy(logits, self.encode(actions), mask)
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, Tensor]) -> Tensor:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.behaviour_cloning import Demonstrations
-from rllib_configs.experiment import Environment
-from vla_envs.spec import init_states_of
-from vla_envs.tabletop import Demonstration, TabletopEnv, demonstrate
-from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS, hash_words
+from rllib_configs.experiment import BehaviourCloning, Environment
+from vla_envs.spec import Prompt, init_states_of
+from vla_envs.tabletop import Expert, TabletopEnv
+from vla_envs.wrappers import TokenizeInstruction
+
+Row = tuple[dict[str, NDArray], NDArray[np.float32]]
+"""An observation and the expert's next actions (n, A), 1 <= n <= K."""
 
 
-def collect(environment: Environment, per_task: int, noise: float, seed: int) -> Demonstrations:
-    """Let the tabletop's expert solve ``per_task`` training states of every task.
+def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demonstrations:
+    """Let the tabletop's expert solve training states of every task, under disturbances.
 
     Raises:
         ValueError: an environment without a scripted expert, or more demonstrations than training states.
@@ -28,35 +31,50 @@ def collect(environment: Environment, per_task: int, noise: float, seed: int) ->
             f"{environment.id}. Give a checkpoint with --policy.path, or --bc.demonstrations-per-task 0."
         )
     rng = np.random.default_rng(seed)
-    rows = []
-    for task_id in env.unwrapped.task_ids:
-        states = init_states_of("train", env.unwrapped.num_init_states(task_id))
+    wrapped = TokenizeInstruction(env, environment.token_length)
+    rows: list[Row] = []
+    for prompt in _draw_prompts(env.unwrapped, bc.demonstrations_per_task, rng):
+        rows += _demonstrate(wrapped, prompt, environment.chunk_size, bc.noise, rng)
+    env.close()
+    return _stack(rows, environment.chunk_size)
+
+
+def _draw_prompts(env: TabletopEnv, per_task: int, rng: np.random.Generator) -> Iterator[Prompt]:
+    for task_id in env.task_ids:
+        states = init_states_of("train", env.num_init_states(task_id))
         if per_task > len(states):
             raise ValueError(f"Expect at most {len(states)} demonstrations per task, actually: {per_task}.")
         for state in rng.choice(states, per_task, replace=False):
-            demonstration = demonstrate(env, (task_id, int(state)), noise, rng)
-            rows.append(_rows(demonstration, environment))
-    env.close()
-    return _concatenate(rows)
+            yield Prompt(task_id, int(state))
 
 
-def _rows(demonstration: Demonstration, environment: Environment) -> Demonstrations:
-    """One row per visited state: the observation and the expert's next K actions."""
-    count, chunk_size = len(demonstration.actions), environment.chunk_size
-    step = np.arange(count)[:, None] + np.arange(chunk_size)
-    observations: dict[str, NDArray[Any]] = {key: each[:count] for key, each in demonstration.observations.items()}
-    words = hash_words(demonstration.instruction, environment.token_length)
-    observations[INSTRUCTION_TOKENS] = np.tile(words, (count, 1))
+def _demonstrate(
+    env: TokenizeInstruction, prompt: Prompt, chunk_size: int, noise: float, rng: np.random.Generator
+) -> Iterator[Row]:
+    """One row per visited state of an episode.
+
+    The executed translation is off by a constant that changes with every chunk, as a policy's
+    errors are, so that the expert, which always answers what it would do from here, shows how to
+    come back (DART, arXiv 1703.09327).
+    """
+    observation, _ = env.reset(options=prompt._asdict())
+    expert, ended, step = Expert(env), False, 0
+    error = np.zeros(env.action_space.shape, np.float32)
+    while not ended:
+        plan = expert.plan(chunk_size)
+        yield observation, plan
+        if step % chunk_size == 0:
+            error[:3] = noise * rng.standard_normal(3)
+        observation, _, terminated, truncated, _ = env.step(plan[0] + error)
+        ended = terminated or truncated
+        step += 1
+
+
+def _stack(rows: list[Row], chunk_size: int) -> Demonstrations:
+    observations, plans = zip(*rows, strict=True)
+    lengths = np.array([len(plan) for plan in plans])
     return Demonstrations(
-        observations=observations,
-        actions=demonstration.actions[step.clip(max=count - 1)],
-        mask=(step < count).astype(np.float32),
-    )
-
-
-def _concatenate(parts: list[Demonstrations]) -> Demonstrations:
-    return Demonstrations(
-        observations={key: np.concatenate([part.observations[key] for part in parts]) for key in parts[0].observations},
-        actions=np.concatenate([part.actions for part in parts]),
-        mask=np.concatenate([part.mask for part in parts]),
+        observations={key: np.stack([each[key] for each in observations]) for key in observations[0]},
+        actions=np.stack([np.pad(plan, ((0, chunk_size - len(plan)), (0, 0))) for plan in plans]),
+        mask=(np.arange(chunk_size) < lengths[:, None]).astype(np.float32),
     )

@@ -61,15 +61,15 @@ class PolicyConfig:
 class BehaviourCloning:
     """How a first policy is cloned from a scripted expert."""
 
-    demonstrations_per_task: int = 8
+    demonstrations_per_task: int = 20
     """Expert episodes per task, each from another training state; 0 clones nothing."""
-    noise: float = 0.2
-    """Standard deviation of the noise on the executed actions, which shows recoveries (DART)."""
-    epochs: int = 20
-    """Passes over the demonstrated states."""
-    learning_rate: float = 1e-3
+    noise: float = 0.3
+    """Standard deviation of the disturbance of the executed translations, in action units."""
+    steps: int = 3000
+    """Gradient steps."""
+    learning_rate: float = 2e-3
     """Adam's."""
-    batch_size: int = 64
+    batch_size: int = 32
     """States per gradient step."""
 
 

@@ -28,10 +28,10 @@ class Progress:
         """A phase begins."""
         self._line(f"[cyan]{name}[/]")
 
-    def cloned(self, epoch: int, loss: float) -> None:
-        """A cloning epoch has ended."""
-        if (epoch + 1) % 5 == 0:
-            self._line(f"epoch {epoch + 1:3d}/{self.experiment.bc.epochs}  {loss:.3f} nats per token")
+    def cloned(self, step: int, loss: float) -> None:
+        """A gradient step of cloning has been made."""
+        if step % 500 == 0:
+            self._line(f"step {step:5d}/{self.experiment.bc.steps}  cloning loss {loss:.3f}")
 
     def trained(self, iteration: int, result: dict[str, Any]) -> None:
         """A training iteration has ended."""

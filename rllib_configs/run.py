@@ -84,15 +84,15 @@ class Run:
         policy = load_policy(**experiment.policy_keywords())
         if experiment.policy.path is None and bc.demonstrations_per_task:
             self.progress.phase("behaviour cloning")
-            demonstrations = collect(experiment.environment, bc.demonstrations_per_task, bc.noise, experiment.seed)
+            demonstrations = collect(experiment.environment, bc, experiment.seed)
             clone(
                 policy,
                 demonstrations,
-                epochs=bc.epochs,
+                steps=bc.steps,
                 learning_rate=bc.learning_rate,
                 batch_size=bc.batch_size,
                 seed=experiment.seed,
-                on_epoch=self.progress.cloned,
+                on_step=self.progress.cloned,
             )
         return policy.eval()
 

@@ -26,7 +26,11 @@ class TinyConfig:
     """Word ids per instruction."""
     vocabulary_size: int = VOCABULARY_SIZE
     """Number of word ids."""
-    channels: tuple[int, ...] = (16, 32, 48)
-    """Channels of the convolutions; the last are read as key points."""
+    patch_size: int = 4
+    """Side of an image patch in pixels."""
+    channels: int = 32
+    """Channels of the convolutions."""
+    heads: int = 8
+    """Attention heads: key points per image."""
     hidden: int = 256
     """Width of the fully connected layers."""

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from policies.distributions import token_cross_entropy
 from policies.interface import Policy
 from policies.tiny.config import TinyConfig
 from vla_envs.files import atomic_directory
@@ -19,16 +20,21 @@ from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
-SHARPNESS = 10.0
-"""Factor on the maps before the spatial softmax: fresh maps are so flat that every key point is the centre."""
+
+WAYPOINT_DIM = 3
+"""The way point is where the chunk leads: dx dy dz, summed over its actions."""
+WAYPOINT_SCALE = 4.0
+"""Action units per unit of the way point, which brings it to order one."""
+WAYPOINT_WEIGHT = 200.0
+"""Weight of its squared error beside the cross-entropy (nats per token)."""
 
 
 class TinyPolicy(Policy):
     """The interface of a VLA at a size that learns on a CPU in minutes.
 
-    Each image goes through a small convolutional network that the instruction modulates (FiLM,
-    arXiv 1709.07871) and becomes key points (spatial softmax, arXiv 1504.00702); key points,
-    instruction and proprioception give ``bins`` logits for every slot of the chunk.
+    The instruction attends to the patches of each image; where each of its heads looks (a spatial
+    softmax, arXiv 1504.00702) is a key point. From key points, instruction and proprioception
+    comes a way point, and from all of them ``bins`` logits for every slot of the chunk.
 
     Example:
         >>> import torch
@@ -49,21 +55,29 @@ class TinyPolicy(Policy):
         self.chunk_size, self.action_dim = config.chunk_size, config.action_dim
         self.language = InstructionEncoder(config)
         self.vision = nn.ModuleDict({key: KeyPointEncoder(config) for key in config.image_keys})
-        width = config.hidden
-        features = 2 * config.channels[-1] * len(config.image_keys) + len(config.state_scale) + InstructionEncoder.width
-        self.trunk = nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        features = 2 * config.heads * len(config.image_keys) + len(config.state_scale) + InstructionEncoder.width
+        self.waypoint = nn.Sequential(*_hidden_layers(features, config.hidden), nn.Linear(config.hidden, WAYPOINT_DIM))
+        self.trunk = nn.Sequential(*_hidden_layers(features + WAYPOINT_DIM, config.hidden))
         self.action_head = ActionHead(config, self.slots)
-        self.value_head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.value_head = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1))
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
         self.register_buffer("centres", torch.linspace(-1.0, 1.0, config.bins), persistent=False)
 
     def logits_and_value(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Action logits (B, slots, bins) and values (B,)."""
-        language = self.language(observations[INSTRUCTION_TOKENS])
-        points = [encoder(observations[key], language) for key, encoder in self.vision.items()]
-        state = observations[STATE] * self.state_scale
-        hidden = self.trunk(torch.cat([*points, state, language], dim=-1))
-        return self.action_head(hidden), self.value_head(hidden)[:, 0]
+        logits, value, _ = self._forward(observations)
+        return logits, value
+
+    def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
+        """Cross-entropy of the demonstrated tokens, and the squared error of the way point.
+
+        Cross-entropy over fine bins says little about distances: without the way point the key
+        points take ten times as many steps to find what the instruction names.
+        """
+        logits, _, waypoint = self._forward(observations)
+        demonstrated = (actions * mask[..., None]).sum(1)[:, :WAYPOINT_DIM] / WAYPOINT_SCALE
+        error = (waypoint - demonstrated).square().mean()
+        return token_cross_entropy(logits, self.encode(actions), mask) + WAYPOINT_WEIGHT * error
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots) as the centres of their bins, float32 (B, K, A) in [-1, 1]."""
@@ -73,6 +87,15 @@ class TinyPolicy(Policy):
         """Actions (B, K, A) as the nearest tokens, int64 (B, slots)."""
         scaled = (actions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (self.config.bins - 1)
         return scaled.round().long().flatten(1)
+
+    def _forward(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, values and the way point: the translation of the whole chunk, (B, 3) in action units / 4."""
+        language = self.language(observations[INSTRUCTION_TOKENS])
+        points = [encoder(observations[key], language) for key, encoder in self.vision.items()]
+        features = torch.cat([*points, observations[STATE] * self.state_scale, language], dim=-1)
+        waypoint = self.waypoint(features)
+        hidden = self.trunk(torch.cat([waypoint, features], dim=-1))
+        return self.action_head(hidden), self.value_head(hidden)[:, 0], waypoint
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> TinyPolicy:
@@ -105,6 +128,10 @@ class TinyPolicy(Policy):
             save_file({key: each.contiguous() for key, each in self.state_dict().items()}, folder / WEIGHTS_FILE)
 
 
+def _hidden_layers(inputs: int, width: int) -> list[nn.Module]:
+    return [nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+
+
 class InstructionEncoder(nn.Module):
     """Word ids (B, length) to an embedding (B, 64) that knows the order of the words."""
 
@@ -121,26 +148,31 @@ class InstructionEncoder(nn.Module):
 
 
 class KeyPointEncoder(nn.Module):
-    """An image uint8 (B, H, W, 3) to key points (B, 2 * channels) in [-1, 1], chosen by the instruction."""
+    """An image uint8 (B, H, W, 3) to key points (B, 2 * heads) in [-1, 1]: where the instruction looks."""
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
-        first, second, last = config.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(3, first, 5, stride=2, padding=2),
+        channels, patch = config.channels, config.patch_size
+        self.heads = config.heads
+        self.patches = nn.Conv2d(3, channels, patch, stride=patch)
+        self.context = nn.Sequential(
             nn.ReLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.Conv2d(channels, channels, 3, padding=1),
             nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
         )
-        self.film = nn.Linear(InstructionEncoder.width, 2 * second)
-        self.head = nn.Sequential(nn.Conv2d(second, last, 3, padding=1), nn.ReLU(), nn.Conv2d(last, last, 3, padding=1))
+        self.keys = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels))
+        self.queries = nn.Linear(InstructionEncoder.width, config.heads * channels)
 
     def forward(self, image: Tensor, language: Tensor) -> Tensor:
-        """The key points (B, 2 * channels)."""
+        """The key points (B, 2 * heads)."""
         # NHWC storage read as NCHW is PyTorch's channels_last: no copy is needed.
-        maps = self.stem(image.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
-        scale, shift = self.film(language)[:, :, None, None].chunk(2, dim=1)
-        return spatial_softmax(self.head(maps * (1.0 + scale) + shift) * SHARPNESS)
+        patches = self.patches(image.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+        maps = patches + self.context(patches)
+        keys = self.keys(maps.flatten(2).transpose(1, 2))
+        queries = self.queries(language).unflatten(1, (self.heads, -1))
+        attention = queries @ keys.transpose(1, 2)
+        return spatial_softmax(attention.unflatten(2, maps.shape[2:]))
 
 
 def spatial_softmax(maps: Tensor) -> Tensor:
