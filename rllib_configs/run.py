@@ -9,17 +9,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from pydantic import TypeAdapter, ValidationError
 
 from policies.behaviour_cloning import clone
 from policies.interface import Policy
 from policies.registry import load_policy
+from rllib_configs.algorithm import VLAPPO
 from rllib_configs.demonstrations import collect
 from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate
 from rllib_configs.experiment import Experiment, PolicyConfig
 from rllib_configs.progress import Progress
 from rllib_configs.report.curve import CurvePoint, plot_curve
+from rllib_configs.report.log import ResultLog
 from rllib_configs.report.tables import markdown, success_table
 from rllib_configs.report.video import record, write_grid
 from vla_envs.files import atomic_directory, atomic_write_text
@@ -29,8 +32,8 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """Run an experiment and leave its results in a directory of its own.
 
     The directory holds ``config.json``, ``policy_before/`` and ``policy/`` (``save_pretrained``),
-    ``checkpoint/`` (RLlib's), ``progress.csv``, ``result.json`` and TensorBoard events per
-    iteration, ``success.md``, ``episodes.json``, ``learning_curve.png`` and ``before_after.mp4``.
+    ``checkpoint/`` (RLlib's), ``progress.csv`` and TensorBoard events with a row per iteration,
+    ``success.md``, ``episodes.json``, ``learning_curve.png`` and ``before_after.mp4``.
 
     Returns:
         The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
@@ -111,25 +114,27 @@ class Run:
         experiment = self.experiment
         started = PolicyConfig(kind=experiment.policy.kind, path=str(self.directory.resolve() / "policy_before"))
         self.progress.phase("starting RLlib")
-        algorithm = _build(experiment.replace(policy=started), self.directory)
+        algorithm = build_algorithm(experiment.replace(policy=started))
+        log = ResultLog(self.directory)
         self._mark(0, first_rate)
         deadline = time.monotonic() + 60 * (experiment.time_limit_minutes or float("inf"))
-        policy = None
         for iteration in range(1, experiment.iterations + 1):
             result = algorithm.train()
             self.sampled.append(float(result["ttrl"]["success_rate"]))
             self.progress.trained(iteration, result)
             last = iteration == experiment.iterations or time.monotonic() > deadline
+            rate = None
             if last or iteration % experiment.evaluation.interval == 0:
-                policy = algorithm.policy_copy()
-                episodes = self._evaluate(policy, experiment.evaluation.curve_episodes)
-                self._mark(iteration, success_rate(episodes))
+                rate = success_rate(self._evaluate(algorithm.policy_copy(), experiment.evaluation.curve_episodes))
+                self._mark(iteration, rate)
+            log.write(iteration, result, rate)
             if last:
                 break
+        log.close()
         with atomic_directory(self.directory / "checkpoint") as folder:
             algorithm.save_to_path(folder)
+        policy = algorithm.policy_copy()
         algorithm.stop()
-        assert policy is not None
         return policy
 
     def _mark(self, iteration: int, rate: float) -> None:
@@ -145,17 +150,13 @@ class Run:
         atomic_write_text(self.directory / "success.md", markdown(success_table(before, after)) + "\n")
 
 
-def _build(experiment: Experiment, directory: Path) -> Any:
-    """The algorithm on a local Ray, its loggers writing into the run's directory."""
-    import ray
-    from ray.tune.logger import UnifiedLogger
-
+def build_algorithm(experiment: Experiment) -> VLAPPO:
+    """The algorithm on the Ray that runs, or on a local one."""
     if not ray.is_initialized():
         # Workers must import this package from wherever the driver did.
         paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
         ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
-    config = experiment.to_rllib()
-    return config.build_algo(logger_creator=lambda config: UnifiedLogger(config, str(directory), loggers=None))
+    return experiment.to_rllib().build_algo()
 
 
 def _new_directory(root: Path, name: str) -> Path:
