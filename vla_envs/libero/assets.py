@@ -18,7 +18,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gymnasium.error import DependencyNotInstalled
 
@@ -234,14 +234,18 @@ def _unpack(source: Path, folder: Path) -> None:
     """Unpack files and folders only, none outside ``folder``, up to the bounds; drop a single folder around them."""
     files = size = 0
     with tarfile.open(source) as archive:
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2, Debian 12's, has none
         for member in archive:
             if not (member.isreg() or member.isdir()):
                 raise ValueError(f"{member.name} is neither a file nor a folder")
+            name = PurePosixPath(member.name)
+            if name.is_absolute() or ".." in name.parts:
+                raise ValueError(f"{member.name} lies outside the pack")
             files += 1
             size += member.size
             if files > MAX_FILES or size > MAX_BYTES:
                 raise ValueError(f"it unpacks to more than {MAX_FILES} files or {MAX_BYTES} bytes")
-            archive.extract(member, folder, filter="data")
+            archive.extract(member, folder, set_attrs=False)  # no owner or mode of the pack's
         _read_to_the_end(archive)
     tops = list(folder.iterdir())
     if len(tops) == 1 and tops[0].is_dir() and tops[0].name not in FOLDERS:

@@ -77,7 +77,10 @@ def compile_task(task: Task, assets: Path) -> CompiledTask:
             official.env.set_xml_processor(with_linear_textures)
             official.seed(0)
             official.reset()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ElementTree.ParseError) as error:
+            about_assets = isinstance(error, ElementTree.ParseError) or str(assets) in str(error)
+            if not about_assets:
+                raise
             raise DamagedAssetsError(
                 f"The assets at {assets} do not build task {task.name!r}: {error} "
                 "Mend them with: vla assets libero --from <pack.tar.xz>, or, to download: vla assets libero"

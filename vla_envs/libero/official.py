@@ -6,8 +6,8 @@ import importlib
 import importlib.metadata
 import itertools
 import json
-import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,14 +21,10 @@ from gymnasium.error import DependencyNotInstalled
 from vla_envs.errors import require_extra
 from vla_envs.files import atomic_write_text
 from vla_envs.libero.assets import user_cache
-from vla_envs.libero.suites import PACKAGE_COMMAND, package_folder
+from vla_envs.libero.suites import INSTALL_COMMAND, package_folder
 
-VERSIONS = {
-    "mujoco": ("3.3.7", "pip install 'mujoco==3.3.7'"),
-    "robosuite": ("1.4.0", PACKAGE_COMMAND),
-    "bddl": ("1.0.1", PACKAGE_COMMAND),
-}
-"""Distribution -> the version whose physics and pixels are LIBERO's, and the command that installs it.
+VERSIONS = {"mujoco": "3.3.7", "robosuite": "1.4.0", "bddl": "1.0.1"}
+"""Distribution -> the version whose physics and pixels are LIBERO's.
 
 MuJoCo 3.4 changed how boxes touch, and robosuite 1.5 dropped classes that LIBERO subclasses.
 """
@@ -41,12 +37,12 @@ def check_installed() -> None:
         DependencyNotInstalled: naming what is there, what is needed and the pip command.
     """
     package_folder()
-    for name, (needed, command) in VERSIONS.items():
+    for name, needed in VERSIONS.items():
         found = _version_of(name)
         if found != needed:
             state = "is not installed" if found is None else f"{found} is installed"
             raise DependencyNotInstalled(
-                f"LIBERO needs {name} {needed}, but {name} {state}. Install it with: {command}"
+                f"LIBERO needs {name} {needed}, but {name} {state}. Install it with: {INSTALL_COMMAND}"
             )
     require_extra("mujoco", "libero")
 
@@ -96,9 +92,10 @@ def preserved_random_state() -> Iterator[None]:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Import LIBERO without its question on stdin, a file in the home directory or robosuite's advice."""
-    logger = logging.getLogger("robosuite_logs")
-    disabled, logger.disabled = logger.disabled, True
+    """Import LIBERO without its question on stdin, a file in the home directory or robosuite's log file and advice."""
+    # Where robosuite finds no settings file of the user's (its version 1.4 would not use it), it says so in
+    # /tmp/robosuite.log and cannot be imported if that is another user's. It finds an empty one.
+    sys.modules.setdefault("robosuite.macros_private", ModuleType("robosuite.macros_private"))
     before = os.environ.get("LIBERO_CONFIG_PATH")
     os.environ["LIBERO_CONFIG_PATH"] = str(_config_folder(before))
     try:
@@ -106,7 +103,6 @@ def quiet_import() -> Iterator[None]:
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     finally:
-        logger.disabled = disabled
         if before is None:
             del os.environ["LIBERO_CONFIG_PATH"]
         else:

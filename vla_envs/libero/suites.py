@@ -17,6 +17,8 @@ from gymnasium.error import DependencyNotInstalled
 
 PACKAGE_COMMAND = "pip install --no-deps hf-libero==0.1.4 robosuite==1.4.0 bddl==1.0.1"
 """Installs what LIBERO is made of, without the requirements it does not need (see docs/libero.md)."""
+INSTALL_COMMAND = f"pip install 'vla-envs[libero]' && {PACKAGE_COMMAND}"
+"""Installs, whatever is missing or has another version, everything that LIBERO needs."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def package_folder() -> Path:
         folder = Path(location) / "libero"
         if (folder / "bddl_files").is_dir():
             return folder
-    raise DependencyNotInstalled(f"The LIBERO package is not installed. Install it with: {PACKAGE_COMMAND}")
+    raise DependencyNotInstalled(f"The LIBERO package is not installed. Install it with: {INSTALL_COMMAND}")
 
 
 def language_of(name: str) -> str:

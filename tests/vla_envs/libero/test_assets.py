@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import signal
+import stat
 import sys
 import tarfile
 import threading
@@ -91,6 +95,13 @@ class TestFindAssets:
         (folder / "scenes" / "mesh.obj").write_bytes(b"")
         with pytest.raises(DamagedAssetsError, match=r"scenes/mesh\.obj"):
             find_assets()
+
+
+@pytest.fixture(params=["data filter", "no data filter"])
+def python(request, monkeypatch):
+    """Pythons with and without tarfile's filters, which the one of Debian 12 does not have."""
+    if request.param == "no data filter":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
 
 
 class TestInstallAssets:
@@ -203,13 +214,46 @@ class TestInstallAssets:
         assert contents(folder) == FILES
         assert list(cache.iterdir()) == [folder]
 
-    @pytest.mark.parametrize("name", ["../../escaped", "scenes/../../escaped"])
+    def test_killed_while_installing(self, home, monkeypatch):
+        """Nothing can be tidied up then; what was there stays, and installing again works."""
+        folder = install_assets(pack(home / "pack.tar.xz", FILES))
+        other = pack(home / "other.tar.xz", dict.fromkeys(FILES, b"other"))
+        with monkeypatch.context() as patch:
+            patch.setattr(assets, "_finish", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+            process = multiprocessing.get_context("fork").Process(target=install_assets, args=(other,))
+            process.start()
+            process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+        assert contents(find_assets()) == FILES
+        assert all(path == folder or path.name.startswith(".") for path in folder.parent.iterdir())
+        assert contents(install_assets(other)) == dict.fromkeys(FILES, b"other")
+
+    @pytest.mark.usefixtures("python")
+    @pytest.mark.parametrize("name", ["../../escaped", "scenes/../../escaped", "{home}/escaped"])
     def test_path_traversal_is_refused(self, home, name):
-        with pytest.raises(DamagedAssetsError, match="damaged or unsafe"):
+        name = name.format(home=home)
+        with pytest.raises(DamagedAssetsError, match=f"damaged or unsafe .{name} lies outside the pack"):
             install_assets(pack(home / "pack.tar.xz", {**FILES, name: b"x"}, root=""), home / "a" / "b" / "target")
         assert not list(home.rglob("escaped"))
         assert not (home / "a" / "b" / "target").exists()
 
+    @pytest.mark.usefixtures("python")
+    def test_modes_and_owners_are_not_the_packs(self, home):
+        """A program that runs as its owner is installed as a plain file of whoever installs."""
+        with tarfile.open(home / "pack.tar", "w") as archive:
+            for name, content in FILES.items():
+                member = tarfile.TarInfo(name)
+                member.size, member.mode, member.uid = len(content), 0o6777, 12345
+                archive.addfile(member, io.BytesIO(content))
+        folder = install_assets(home / "pack.tar")
+        (home / "plain").touch()
+        plain = (home / "plain").stat()
+        for path in FILES:
+            installed = (folder / path).stat()
+            assert stat.S_IMODE(installed.st_mode) == stat.S_IMODE(plain.st_mode)
+            assert installed.st_uid == plain.st_uid
+
+    @pytest.mark.usefixtures("python")
     @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
     def test_links_and_devices_are_refused(self, home, kind):
         source = pack(home / "pack.tar.xz", FILES)

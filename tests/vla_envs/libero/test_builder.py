@@ -59,6 +59,33 @@ def test_a_missing_file_names_the_command(libero_assets, tmp_path):
         compile_task(SUITES["libero_object"].tasks[0], damaged)
 
 
+def test_a_damaged_file_names_the_command(libero_assets, tmp_path):
+    """An XML file cut short, whose parser does not say which file it read."""
+    from vla_envs.libero.builder import compile_task
+
+    damaged = tmp_path / "assets"
+    shutil.copytree(libero_assets, damaged, copy_function=os.symlink)
+    file = damaged / "stable_hope_objects" / "alphabet_soup" / "alphabet_soup.xml"
+    text = file.read_text()
+    file.unlink()
+    file.write_text(text[:1000])
+    with pytest.raises(DamagedAssetsError, match=r"pick_up_the_alphabet_soup.*vla assets libero --from"):
+        compile_task(SUITES["libero_object"].tasks[0], damaged)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "denied", "elsewhere"), ValueError("a mistake")])
+def test_other_errors_are_not_blamed_on_the_assets(monkeypatch, libero_assets, error):
+    from vla_envs.libero import builder
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(builder, "make_problem", fail)
+    with pytest.raises(type(error)) as caught:
+        builder.compile_task.__wrapped__(SUITES["libero_object"].tasks[0], libero_assets)
+    assert caught.value is error
+
+
 def test_textures_are_linear():
     from vla_envs.libero.builder import with_linear_textures
 

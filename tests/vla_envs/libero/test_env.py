@@ -9,7 +9,14 @@ from gymnasium.error import DependencyNotInstalled, ResetNeeded
 
 import vla_envs  # noqa: F401  (registers the id)
 from tests.conformance import EnvConformance
-from vla_envs.errors import DamagedAssetsError, MissingAssetsError, UnknownCameraError, UnknownSuiteError
+from vla_envs.errors import (
+    DamagedAssetsError,
+    InvalidArgumentError,
+    MissingAssetsError,
+    RendererUnavailableError,
+    UnknownCameraError,
+    UnknownSuiteError,
+)
 from vla_envs.libero import env as module
 from vla_envs.libero.assets import stand_ins
 from vla_envs.libero.env import LiberoEnv
@@ -34,10 +41,21 @@ class TestErrorsWithoutASimulator:
         with pytest.raises(UnknownCameraError, match="'agentview', 'wrist', 'robot0_eye_in_hand', actually: 'front'"):
             LiberoEnv(cameras=("agentview", "front"))
 
+    @pytest.mark.parametrize("image_size", [0, 256.0, "256"])
+    def test_image_size(self, image_size):
+        with pytest.raises(InvalidArgumentError, match=rf"integer from 16 to 1024 .*actually: {image_size!r}"):
+            LiberoEnv(image_size=image_size)
+
+    def test_no_gl_library(self, monkeypatch):
+        monkeypatch.setenv("MUJOCO_GL", "osmesa")
+        monkeypatch.setattr(module.gl, "_has_library", lambda name: False)
+        with pytest.raises(RendererUnavailableError, match=r"libOSMesa .*: apt-get install -y libosmesa6"):
+            LiberoEnv()
+
     def test_package_is_missing(self, monkeypatch):
         monkeypatch.setattr(module.gl, "select_backend", lambda: "osmesa")
         monkeypatch.setattr("vla_envs.libero.suites.importlib.util.find_spec", lambda name: None)
-        with pytest.raises(DependencyNotInstalled, match=r"pip install --no-deps hf-libero==0\.1\.4"):
+        with pytest.raises(DependencyNotInstalled, match=r"pip install 'vla-envs\[libero\]' && pip install"):
             LiberoEnv()
 
 

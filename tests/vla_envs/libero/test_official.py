@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,11 +10,15 @@ from gymnasium.error import DependencyNotInstalled
 
 from vla_envs.libero import official
 
+COMMANDS = re.escape(
+    "pip install 'vla-envs[libero]' && pip install --no-deps hf-libero==0.1.4 robosuite==1.4.0 bddl==1.0.1"
+)
+
 
 @pytest.fixture
 def installed(monkeypatch, tmp_path):
     """Everything is installed in the right version; a test changes one thing."""
-    versions = {name: version for name, (version, _) in official.VERSIONS.items()}
+    versions = dict(official.VERSIONS)
     monkeypatch.setattr(official, "package_folder", lambda: tmp_path)
     monkeypatch.setattr(official, "_version_of", versions.get)
     monkeypatch.setattr(official, "require_extra", lambda module, extra: None)
@@ -27,10 +32,10 @@ def test_everything_is_installed(installed):
 @pytest.mark.parametrize(
     ("name", "found", "message"),
     [
-        ("mujoco", "3.8.1", r"needs mujoco 3\.3\.7, but mujoco 3\.8\.1 is installed.*pip install 'mujoco==3\.3\.7'"),
-        ("mujoco", None, r"mujoco is not installed"),
-        ("robosuite", "1.5.2", r"robosuite 1\.5\.2 is installed.*pip install --no-deps .*robosuite==1\.4\.0"),
-        ("bddl", None, r"bddl is not installed.*pip install --no-deps .*bddl==1\.0\.1"),
+        ("mujoco", "3.8.1", rf"needs mujoco 3\.3\.7, but mujoco 3\.8\.1 is installed.*{COMMANDS}"),
+        ("mujoco", None, rf"mujoco is not installed.*{COMMANDS}"),
+        ("robosuite", "1.5.2", rf"robosuite 1\.5\.2 is installed.*{COMMANDS}"),
+        ("bddl", None, rf"bddl is not installed.*{COMMANDS}"),
     ],
 )
 def test_wrong_version(installed, name, found, message):
@@ -42,7 +47,7 @@ def test_wrong_version(installed, name, found, message):
 def test_mujoco_that_cannot_be_imported(monkeypatch, installed):
     monkeypatch.undo()
     monkeypatch.setattr(official, "package_folder", lambda: None)
-    monkeypatch.setattr(official, "_version_of", {n: v for n, (v, _) in official.VERSIONS.items()}.get)
+    monkeypatch.setattr(official, "_version_of", official.VERSIONS.get)
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(DependencyNotInstalled, match=r"pip install 'vla-envs\[libero\]'"):
         official.check_installed()
@@ -60,20 +65,21 @@ def test_global_random_state_is_given_back():
 @pytest.mark.libero
 @pytest.mark.usefixtures("libero_assets")
 def test_import_asks_nothing_and_leaves_the_home_alone(tmp_path, monkeypatch):
-    """The first import ever, without a terminal: no question, no ~/.libero, no advice on the console."""
+    """The first import ever, without a terminal: no question, no ~/.libero, no log file, no advice on the console."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LIBERO_CONFIG_PATH", raising=False)
     code = (
-        "import os; from vla_envs.libero import gl, official; gl.select_backend()\n"
+        "import logging, os; from vla_envs.libero import gl, official; gl.select_backend()\n"
         "with official.quiet_import(): import libero.libero.envs.env_wrapper\n"
         "from libero.libero import get_libero_path\n"
-        "print(os.path.isdir(get_libero_path('bddl_files')), 'LIBERO_CONFIG_PATH' in os.environ)"
+        "print(os.path.isdir(get_libero_path('bddl_files')), 'LIBERO_CONFIG_PATH' in os.environ)\n"
+        "print(logging.getLogger('robosuite_logs').handlers)"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
     )
-    assert run.stdout.split() == ["True", "False"]
+    assert run.stdout.split() == ["True", "False", "[]"]
     assert "robosuite WARNING" not in run.stderr
     assert not (tmp_path / ".libero").exists()
 
