@@ -8,6 +8,7 @@ from typing import Any
 
 from policies.interface import Policy
 from policies.tiny import TinyConfig, TinyPolicy
+from vla_envs.errors import InvalidArgumentError, check_choice
 
 POLICIES = {"tiny": (TinyPolicy, TinyConfig)}
 """Kind -> policy class and configuration class."""
@@ -22,16 +23,17 @@ def load_policy(kind: str, path: str | Path | None = None, config: Mapping[str, 
         config: fields of the kind's configuration for a fresh policy.
 
     Raises:
-        ValueError: an unknown kind, or both a path and a config.
+        InvalidArgumentError: an unknown kind, or both a path and a config.
 
     >>> load_policy("tiny", config={"chunk_size": 4}).slots
     28
     """
-    if kind not in POLICIES:
-        raise ValueError(f"Expect the policy `kind` to be one of {sorted(POLICIES)}, actually: {kind!r}.")
+    check_choice("kind", kind, POLICIES)
     policy_class, config_class = POLICIES[kind]
     if path is None:
         return policy_class(config_class(**(config or {})))
     if config:
-        raise ValueError(f"Expect either `path` or `config`: {path} brings its own configuration, actually: {config}.")
+        raise InvalidArgumentError(
+            f"Expect either `path` or `config`: {path} brings its own configuration, actually: {config}."
+        )
     return policy_class.from_pretrained(path)

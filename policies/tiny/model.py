@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from policies.distributions import token_cross_entropy
 from policies.interface import Policy
 from policies.tiny.config import TinyConfig
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_directory
 from vla_envs.spec import STATE
 from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
@@ -103,7 +105,7 @@ class TinyPolicy(Policy):
 
         Raises:
             FileNotFoundError: the directory lacks one of its two files.
-            ValueError: the weights do not fit the configuration.
+            InvalidArgumentError: one of them is damaged, of another version, or does not fit the other.
         """
         folder = Path(path)
         for name in (CONFIG_FILE, WEIGHTS_FILE):
@@ -111,13 +113,12 @@ class TinyPolicy(Policy):
                 raise FileNotFoundError(
                     f"Expect `{folder}` to hold {CONFIG_FILE} and {WEIGHTS_FILE}, but {name} is missing."
                 )
-        fields = json.loads((folder / CONFIG_FILE).read_text())
-        policy = cls(TinyConfig(**{key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}))
+        policy = cls(_read_config(folder / CONFIG_FILE))
         try:
             policy.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        except RuntimeError as error:
-            raise ValueError(
-                f"The weights in `{folder / WEIGHTS_FILE}` do not fit its configuration: {error}"
+        except (RuntimeError, SafetensorError) as error:
+            raise InvalidArgumentError(
+                f"`{folder / WEIGHTS_FILE}` is damaged or does not fit {CONFIG_FILE} beside it: {error}"
             ) from error
         return policy
 
@@ -126,6 +127,14 @@ class TinyPolicy(Policy):
         with atomic_directory(Path(path)) as folder:
             (folder / CONFIG_FILE).write_text(json.dumps(dataclasses.asdict(self.config), indent=2))
             save_file({key: each.contiguous() for key, each in self.state_dict().items()}, folder / WEIGHTS_FILE)
+
+
+def _read_config(path: Path) -> TinyConfig:
+    try:
+        fields = json.loads(path.read_text())
+        return TinyConfig(**{key: tuple(each) if isinstance(each, list) else each for key, each in fields.items()})
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"`{path}` is damaged or of another version: {error}") from error
 
 
 def _hidden_layers(inputs: int, width: int) -> list[nn.Module]:

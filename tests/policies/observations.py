@@ -1,0 +1,28 @@
+"""A small policy and random observations for it."""
+
+from __future__ import annotations
+
+import torch
+
+from policies.tiny import TinyConfig, TinyPolicy
+
+CONFIG = TinyConfig(chunk_size=3, bins=16, token_length=5, hidden=32)
+
+
+def fresh_policy(seed=0, config=CONFIG) -> TinyPolicy:
+    """A small policy of random weights."""
+    torch.manual_seed(seed)
+    return TinyPolicy(config)
+
+
+def observe(rows, seed=0, temperature=None):
+    """Random observations as the group environment stacks them; the image is 16 x 16."""
+    generator = torch.Generator().manual_seed(seed)
+    observations = {
+        "image": torch.randint(0, 256, (rows, 16, 16, 3), dtype=torch.uint8, generator=generator),
+        "state": torch.rand(rows, 8, generator=generator),
+        "instruction_tokens": torch.randint(0, 4096, (rows, CONFIG.token_length), generator=generator),
+    }
+    if temperature is not None:
+        observations["temperature"] = torch.as_tensor(temperature).reshape(-1, 1).expand(rows, 1)
+    return observations

@@ -1,0 +1,125 @@
+"""The distribution over action tokens against PyTorch's own and against frequencies."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.distributions import TokenDistribution, token_cross_entropy
+
+seeds = st.integers(0, 2**31 - 1)
+temperatures = st.floats(0.1, 5.0)
+
+
+def random_logits(seed, rows=4, slots=3, bins=7, scale=3.0):
+    return scale * torch.randn(rows, slots, bins, generator=torch.Generator().manual_seed(seed))
+
+
+def column(temperature, rows=4):
+    return torch.full((rows, 1), temperature)
+
+
+@given(seeds, temperatures)
+def test_log_prob_is_that_of_torch(seed, temperature):
+    """Of a Categorical over logits / T."""
+    logits = random_logits(seed)
+    tokens = torch.randint(0, 7, (4, 3), generator=torch.Generator().manual_seed(seed))
+    expected = torch.distributions.Categorical(logits=logits / temperature).log_prob(tokens)
+    torch.testing.assert_close(TokenDistribution(logits, column(temperature)).log_prob(tokens), expected)
+
+
+@given(seeds, temperatures)
+def test_entropy_is_that_of_torch(seed, temperature):
+    """Of a Categorical over logits / T."""
+    logits = random_logits(seed)
+    expected = torch.distributions.Categorical(logits=logits / temperature).entropy()
+    entropy = TokenDistribution(logits, column(temperature)).entropy()
+    torch.testing.assert_close(entropy, expected, rtol=1e-4, atol=1e-5)
+
+
+@given(seeds, temperatures)
+def test_mode_does_not_depend_on_the_temperature(seed, temperature):
+    """It is the arg max of the logits."""
+    logits = random_logits(seed)
+    assert torch.equal(TokenDistribution(logits, column(temperature)).mode(), logits.argmax(-1))
+
+
+def test_each_row_has_its_own_temperature():
+    """A batch of several trajectories equals the trajectories one by one."""
+    logits = random_logits(0)
+    given_temperatures = torch.tensor([[0.6], [0.7], [0.8], [2.0]])
+    batch = TokenDistribution(logits, given_temperatures).log_probs
+    rows = [TokenDistribution(logits[i : i + 1], given_temperatures[i : i + 1]).log_probs for i in range(4)]
+    torch.testing.assert_close(batch, torch.cat(rows))
+
+
+def test_no_temperature_is_a_temperature_of_one():
+    """The default leaves the logits alone."""
+    logits = random_logits(0)
+    assert torch.equal(TokenDistribution(logits).log_probs, TokenDistribution(logits, column(1.0)).log_probs)
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
+def test_sampled_frequencies_are_softmax_of_logits_over_temperature(temperature):
+    """Within five standard errors of every bin of every slot."""
+    torch.manual_seed(0)
+    draws, slots, bins = 20_000, 2, 8
+    logits = random_logits(1, rows=1, slots=slots, bins=bins, scale=1.5)
+    distribution = TokenDistribution(logits.expand(draws, slots, bins), column(temperature, draws))
+    tokens = distribution.sample()
+    frequencies = torch.nn.functional.one_hot(tokens, bins).float().mean(0)
+    expected = torch.softmax(logits[0] / temperature, -1)
+    error = (expected * (1 - expected) / draws).sqrt()
+    assert ((frequencies - expected).abs() < 5 * error + 1e-6).all()
+
+
+def test_slots_are_sampled_independently():
+    """Two slots of one distribution agree no more often than by chance."""
+    torch.manual_seed(0)
+    tokens = TokenDistribution(torch.zeros(20_000, 2, 4)).sample()
+    agreement = (tokens[:, 0] == tokens[:, 1]).float().mean().item()
+    assert agreement == pytest.approx(0.25, abs=0.015)
+
+
+@given(seeds)
+def test_samples_are_tokens(seed):
+    """int64, of the right shape, and never a bin beyond the last, however peaked the logits are."""
+    torch.manual_seed(seed)
+    tokens = TokenDistribution(random_logits(seed, scale=100.0)).sample()
+    assert tokens.dtype == torch.int64
+    assert tokens.shape == (4, 3)
+    assert tokens.min() >= 0
+    assert tokens.max() < 7
+
+
+def test_impossible_tokens_are_never_sampled():
+    """A logit of minus infinity has no share of the uniform numbers."""
+    torch.manual_seed(0)
+    logits = torch.zeros(10_000, 1, 4)
+    logits[..., [0, 2]] = -torch.inf
+    assert set(TokenDistribution(logits).sample().flatten().tolist()) == {1, 3}
+
+
+def test_half_precision_logits_are_normalised_in_full_precision():
+    """Rollout and update agree although the network computes in bfloat16."""
+    logits = random_logits(0).bfloat16()
+    distribution = TokenDistribution(logits, column(0.7).bfloat16())
+    assert distribution.log_probs.dtype == torch.float32
+    torch.testing.assert_close(distribution.log_probs.exp().sum(-1), torch.ones(4, 3))
+
+
+def test_cross_entropy_is_that_of_torch():
+    """In nats per token, over a chunk of 3 actions of 2 numbers."""
+    logits = random_logits(0, slots=6)
+    tokens = torch.randint(0, 7, (4, 6), generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+    torch.testing.assert_close(token_cross_entropy(logits, tokens, torch.ones(4, 3)), expected)
+
+
+def test_masked_actions_have_no_part_in_the_cross_entropy():
+    """All tokens of an action share its mask."""
+    logits = random_logits(0, slots=6)
+    tokens = torch.randint(0, 7, (4, 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1.0, 1.0, 0.0]] * 4)
+    expected = token_cross_entropy(logits[:, :4], tokens[:, :4], torch.ones(4, 2))
+    torch.testing.assert_close(token_cross_entropy(logits, tokens, mask), expected)

@@ -1,0 +1,72 @@
+"""What every policy offers, on a small one."""
+
+import pytest
+import torch
+
+from policies.interface import Policy
+from tests.policies.observations import fresh_policy, observe
+
+TEMPERATURES = torch.linspace(0.6, 0.9, 6)
+
+
+def test_tokens_per_decision_are_actions_times_dimensions():
+    """3 actions of 7 numbers."""
+    assert fresh_policy().slots == 21
+
+
+def test_what_is_sampled_and_what_is_judged_agree():
+    """The log-probability of a token is the same where it is sampled and where it is evaluated."""
+    policy, observations = fresh_policy(), observe(6, temperature=TEMPERATURES)
+    with torch.no_grad():
+        sample = policy.get_action_and_value(observations)
+        value, token_logp, entropy = policy.evaluate_actions(observations, sample.tokens)
+    assert torch.equal(token_logp, sample.token_logp)
+    assert torch.equal(entropy, sample.entropy)
+    assert torch.equal(value, sample.value)
+
+
+def test_the_temperature_changes_log_probabilities():
+    """It is read from the observations."""
+    policy = fresh_policy()
+    tokens = policy.get_action_and_value(observe(6)).tokens
+    plain = policy.evaluate_actions(observe(6), tokens)[1]
+    heated = policy.evaluate_actions(observe(6, temperature=TEMPERATURES), tokens)[1]
+    assert (plain - heated).abs().max() > 1e-2
+
+
+def test_greedy_takes_the_most_probable_tokens():
+    """At any temperature."""
+    policy = fresh_policy()
+    logits, _ = policy.logits_and_value(observe(6))
+    greedy = policy.get_action_and_value(observe(6, temperature=TEMPERATURES), greedy=True)
+    assert torch.equal(greedy.tokens, logits.argmax(-1))
+
+
+def test_sampling_differs_from_call_to_call():
+    """Without a seed in between."""
+    policy = fresh_policy()
+    first, second = (policy.get_action_and_value(observe(6)).tokens for _ in range(2))
+    assert (first != second).any()
+
+
+def test_value_is_one_number_per_row():
+    """And the same from either method."""
+    policy, observations = fresh_policy(), observe(6)
+    value = policy.get_value(observations)
+    assert value.shape == (6,)
+    assert torch.equal(value, policy.get_action_and_value(observations).value)
+
+
+def test_act_decodes_the_greedy_tokens():
+    """A chunk of actions in [-1, 1], with no gradient attached."""
+    policy, observations = fresh_policy(), observe(6)
+    actions = policy.act(observations)
+    assert torch.equal(actions, policy.decode(policy.get_action_and_value(observations, greedy=True).tokens))
+    assert actions.shape == (6, 3, 7)
+    assert not actions.requires_grad
+
+
+def test_a_policy_must_say_how_it_decides():
+    """The interface alone cannot be built."""
+    with pytest.raises(TypeError, match="logits_and_value"):
+        Policy()

@@ -1,0 +1,123 @@
+"""The RLModule that hosts the policies."""
+
+import numpy as np
+import pytest
+import torch
+from ray.rllib.core.columns import Columns
+
+from policies.rl_module import ACTION_TOKENS, TOKEN_ENTROPY, TOKEN_LOGP, VLAModule
+from tests.policies.observations import CONFIG, fresh_policy, observe
+
+TEMPERATURES = torch.linspace(0.5, 1.2, 8)
+
+
+def make_module(seed=0, **policy):
+    torch.manual_seed(seed)
+    fields = {"chunk_size": 3, "bins": 16, "token_length": 5, "hidden": 32}
+    return VLAModule(
+        observation_space=None, action_space=None, model_config={"policy": policy or {"kind": "tiny", "config": fields}}
+    )
+
+
+def explore(module, observations):
+    return module.forward_exploration({Columns.OBS: observations})
+
+
+def test_the_policy_is_loaded_from_a_checkpoint(tmp_path):
+    """As the keywords of `load_policy` in the model config say."""
+    fresh_policy(seed=5).save_pretrained(tmp_path)
+    module = make_module(kind="tiny", path=str(tmp_path))
+    assert torch.equal(module.policy.act(observe(4)), fresh_policy(seed=5).act(observe(4)))
+
+
+def test_exploration_returns_actions_and_what_an_update_needs():
+    """Decoded actions, tokens and their log-probabilities, and no logits."""
+    module = make_module()
+    outputs = explore(module, observe(8, temperature=TEMPERATURES))
+    assert set(outputs) == {Columns.ACTIONS, Columns.ACTION_LOGP, ACTION_TOKENS, TOKEN_LOGP}
+    assert torch.equal(outputs[Columns.ACTIONS], module.policy.decode(outputs[ACTION_TOKENS]))
+    assert torch.equal(outputs[Columns.ACTION_LOGP], outputs[TOKEN_LOGP].sum(-1))
+
+
+def test_inference_is_greedy():
+    """Whatever the temperature."""
+    module = make_module()
+    outputs = module.forward_inference({Columns.OBS: observe(8, temperature=TEMPERATURES)})
+    assert torch.equal(outputs[Columns.ACTIONS], module.policy.act(observe(8)))
+
+
+def test_the_ratio_of_a_fresh_update_is_one():
+    """Training judges the tokens with the temperature that sampled them."""
+    module, observations = make_module(), observe(8, temperature=TEMPERATURES)
+    rollout = explore(module, observations)
+    train = module.forward_train({Columns.OBS: observations, ACTION_TOKENS: rollout[ACTION_TOKENS]})
+    assert (train[TOKEN_LOGP] - rollout[TOKEN_LOGP]).abs().max() < 1e-5
+
+
+def test_training_gives_gradients_and_rollouts_do_not():
+    """Log-probability, entropy and value are differentiable where an update needs them."""
+    module, observations = make_module(), observe(8)
+    rollout = explore(module, observations)
+    train = module.forward_train({Columns.OBS: observations, ACTION_TOKENS: rollout[ACTION_TOKENS]})
+    assert all(train[key].requires_grad for key in (TOKEN_LOGP, TOKEN_ENTROPY, Columns.VF_PREDS))
+    assert not any(each.requires_grad for each in rollout.values())
+
+
+def test_values_are_those_of_the_critic():
+    """For generalised advantage estimation."""
+    module = make_module()
+    assert torch.equal(module.compute_values({Columns.OBS: observe(4)}), module.policy.get_value(observe(4)))
+
+
+def test_the_state_carries_all_that_makes_a_policy():
+    """One module's state makes another of the same configuration decide alike."""
+    first, second = make_module(seed=0), make_module(seed=1)
+    assert not torch.equal(*(each.policy.logits_and_value(observe(4))[0] for each in (first, second)))
+    second.set_state(first.get_state())
+    assert torch.equal(*(each.policy.logits_and_value(observe(4))[0] for each in (first, second)))
+
+
+def test_the_state_is_a_copy():
+    """A later update does not change what was sent."""
+    module = make_module()
+    state = module.get_state()
+    name, sent = next(iter(state.items()))
+    before = sent.copy()
+    with torch.no_grad():
+        dict(module.named_parameters())[name].add_(1.0)
+    np.testing.assert_array_equal(sent, before)
+
+
+def test_frozen_parameters_do_not_travel():
+    """Only what trains is exchanged, and what is not named stays as it is."""
+    module = make_module()
+    for parameter in module.policy.language.parameters():
+        parameter.requires_grad_(False)
+    state = module.get_state()
+    assert state
+    assert not [name for name in state if ".language." in name]
+    other = make_module(seed=1)
+    before = [parameter.clone() for parameter in other.policy.language.parameters()]
+    other.set_state(state)
+    assert all(torch.equal(*pair) for pair in zip(before, other.policy.language.parameters(), strict=True))
+
+
+def test_half_precision_weights_survive_the_way():
+    """NumPy has no bfloat16."""
+    module = make_module().bfloat16()
+    state = module.get_state()
+    assert {each.dtype for each in state.values()} == {np.dtype(np.float32)}
+    other = make_module(seed=1).bfloat16()
+    other.set_state(state)
+    assert all(torch.equal(*pair) for pair in zip(module.parameters(), other.parameters(), strict=True))
+
+
+def test_an_unknown_kind_of_policy_fails_where_the_module_is_built():
+    """And not at the first forward pass."""
+    with pytest.raises(ValueError, match="actually: 'huge'"):
+        make_module(kind="huge")
+
+
+def test_the_small_policy_is_the_one_configured():
+    """These tests share one configuration."""
+    assert make_module().policy.config == CONFIG

@@ -1,0 +1,208 @@
+"""The tiny policy: tokens, what its networks see, and its checkpoints."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import policies.tiny.model
+from policies.tiny import TinyConfig, TinyPolicy
+from policies.tiny.model import spatial_softmax
+from tests.policies.observations import CONFIG, fresh_policy, observe
+
+HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
+
+actions = hnp.arrays(np.float32, (2, 3, 7), elements=st.floats(-1, 1, width=32)).map(torch.from_numpy)
+beyond = hnp.arrays(np.float32, (2, 3, 7), elements=st.floats(-9, 9, width=32)).map(torch.from_numpy)
+tokens = hnp.arrays(np.int64, (2, 21), elements=st.integers(0, CONFIG.bins - 1)).map(torch.from_numpy)
+
+POLICY = fresh_policy()
+
+
+@given(actions)
+def test_actions_come_back_within_half_a_bin(each):
+    """Encoded and decoded."""
+    assert (POLICY.decode(POLICY.encode(each)) - each).abs().max() <= HALF_A_BIN + 1e-6
+
+
+@given(tokens)
+def test_tokens_come_back_exactly(each):
+    """Decoded and encoded."""
+    assert torch.equal(POLICY.encode(POLICY.decode(each)), each)
+
+
+@given(beyond)
+def test_actions_beyond_the_bounds_are_clipped(each):
+    """As the environment clips them."""
+    assert torch.equal(POLICY.encode(each), POLICY.encode(each.clamp(-1, 1)))
+
+
+def test_extreme_bins_are_extreme_actions():
+    """An even number of bins has no zero, but both ends."""
+    ends = torch.tensor([[0] * 21, [CONFIG.bins - 1] * 21])
+    assert POLICY.decode(ends).amin((1, 2)).tolist() == [-1.0, 1.0]
+
+
+def test_slots_are_action_after_action():
+    """The first 7 tokens are the first action."""
+    each = torch.zeros(1, 21, dtype=torch.int64)
+    each[:, 7:14] = CONFIG.bins - 1
+    assert POLICY.decode(each)[0, :, 0].tolist() == [-1.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize("key", ["image", "state", "instruction_tokens"])
+def test_every_part_of_the_observation_counts(key):
+    """Another image, state or instruction gives other logits and another value."""
+    first, second = observe(4, seed=0), observe(4, seed=1)
+    logits, value = POLICY.logits_and_value(first)
+    other_logits, other_value = POLICY.logits_and_value({**first, key: second[key]})
+    assert (logits - other_logits).abs().amax((1, 2)).min() > 1e-5
+    assert (value - other_value).abs().min() > 1e-7
+
+
+def test_rows_do_not_see_each_other():
+    """A batch equals its rows one by one."""
+    observations = observe(5)
+    logits, value = POLICY.logits_and_value(observations)
+    for row in range(5):
+        alone_logits, alone_value = POLICY.logits_and_value(
+            {key: each[row : row + 1] for key, each in observations.items()}
+        )
+        torch.testing.assert_close(alone_logits, logits[row : row + 1], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(alone_value, value[row : row + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_policy_without_images_is_blind():
+    """It needs no image in its observations."""
+    blind = TinyPolicy(dataclasses.replace(CONFIG, image_keys=()))
+    observations = observe(2)
+    del observations["image"]
+    assert blind.act(observations).shape == (2, 3, 7)
+
+
+def test_both_cameras_are_looked_at():
+    """Another wrist image gives other logits."""
+    policy = fresh_policy(config=dataclasses.replace(CONFIG, image_keys=("image", "wrist_image")))
+    observations = observe(2)
+    logits = [
+        policy.logits_and_value({**observations, "wrist_image": observe(2, seed=seed)["image"]})[0] for seed in (1, 2)
+    ]
+    assert (logits[0] - logits[1]).abs().max() > 1e-5
+
+
+def test_actions_beyond_the_end_of_a_demonstration_do_not_count():
+    """Masked actions may be anything where a policy is cloned."""
+    chunk = torch.rand(4, 3, 7) * 2 - 1
+    other = chunk.clone()
+    other[:, 2] = -other[:, 2]
+    mask, every = torch.tensor([[1.0, 1.0, 0.0]] * 4), torch.ones(4, 3)
+    assert torch.equal(*(POLICY.cloning_loss(observe(4), each, mask) for each in (chunk, other)))
+    assert not torch.equal(*(POLICY.cloning_loss(observe(4), each, every) for each in (chunk, other)))
+
+
+def test_every_parameter_learns():
+    """A loss of logits and value reaches all of them."""
+    policy = fresh_policy()
+    logits, value = policy.logits_and_value(observe(8))
+    (logits.square().mean() + value.square().mean()).backward()
+    assert [name for name, each in policy.named_parameters() if each.grad is None or not each.grad.any()] == []
+
+
+def test_spatial_softmax_finds_a_bright_pixel():
+    """Its key point is the pixel's place, x before y, in [-1, 1]."""
+    maps = torch.zeros(1, 1, 5, 9)
+    maps[0, 0, 1, 6] = 100.0
+    torch.testing.assert_close(spatial_softmax(maps), torch.tensor([[0.5, -0.5]]))
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_key_points_lie_on_the_image(seed):
+    """Whatever the maps are."""
+    maps = 50 * torch.randn(2, 3, 4, 6, generator=torch.Generator().manual_seed(seed))
+    assert spatial_softmax(maps).abs().max() <= 1.0 + 1e-6
+
+
+def test_a_checkpoint_gives_the_same_policy(tmp_path):
+    """Configuration, logits and value."""
+    policy = fresh_policy(seed=7)
+    policy.save_pretrained(tmp_path / "policy")
+    loaded = TinyPolicy.from_pretrained(tmp_path / "policy")
+    assert loaded.config == policy.config
+    for saved, again in zip(policy.logits_and_value(observe(4)), loaded.logits_and_value(observe(4)), strict=True):
+        assert torch.equal(saved, again)
+
+
+def test_saving_replaces_the_old_checkpoint(tmp_path):
+    """Nothing of the old one is left, nor anything beside it."""
+    fresh_policy(seed=1).save_pretrained(tmp_path / "policy")
+    (tmp_path / "policy" / "stray.txt").touch()
+    fresh_policy(seed=2).save_pretrained(tmp_path / "policy")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["config.json", "model.safetensors", "policy"]
+    loaded = TinyPolicy.from_pretrained(tmp_path / "policy")
+    assert torch.equal(loaded.act(observe(4)), fresh_policy(seed=2).act(observe(4)))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_named(tmp_path, name):
+    """Together with the directory."""
+    POLICY.save_pretrained(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}.*{name} is missing"):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_truncated_file_is_named(tmp_path, name, share):
+    """An interrupted copy of a checkpoint, for instance."""
+    POLICY.save_pretrained(tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=str(tmp_path / name)):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+def test_weights_of_another_configuration_are_refused(tmp_path):
+    """The error names the file and the parameter that does not fit."""
+    POLICY.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "bins": 2 * CONFIG.bins}))
+    with pytest.raises(ValueError, match=rf"(?s){tmp_path / 'model.safetensors'}.*readout"):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+def test_a_configuration_of_another_version_is_refused(tmp_path):
+    """The error names the file and the unknown field."""
+    POLICY.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "depth": 3}))
+    with pytest.raises(ValueError, match=rf"(?s){tmp_path / 'config.json'}.*depth"):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
+def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, interruption):
+    """Whole, and nothing beside it."""
+    POLICY.save_pretrained(tmp_path / "policy")
+
+    def interrupted(tensors, path):
+        path.write_bytes(b"half of the weights")
+        raise interruption
+
+    monkeypatch.setattr(policies.tiny.model, "save_file", interrupted)
+    with pytest.raises(interruption):
+        fresh_policy(seed=9).save_pretrained(tmp_path / "policy")
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+    loaded = TinyPolicy.from_pretrained(tmp_path / "policy")
+    assert torch.equal(loaded.act(observe(4)), POLICY.act(observe(4)))
+
+
+def test_the_default_configuration_fits_the_environments():
+    """7 action dimensions and 256 bins."""
+    policy = TinyPolicy(TinyConfig())
+    assert (policy.slots, policy.config.bins) == (56, 256)
