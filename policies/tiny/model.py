@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,10 @@ from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+
+INITIAL_STD = 0.3
+LEAST_STD = 0.05
+"""Standard deviations of an action at temperature 1, in action units: at the start of cloning, and at least."""
 
 WAYPOINT_DIM = 3
 """The way point is where the chunk leads: dx dy dz, summed over its actions."""
@@ -194,16 +199,19 @@ def spatial_softmax(maps: Tensor) -> Tensor:
 
 
 class ActionHead(nn.Module):
-    """Hidden (B, width) to logits (B, slots, bins): one small code per slot, read out by shared bins."""
+    """Hidden (B, width) to logits (B, slots, bins) of a discretised normal distribution per slot.
 
-    code = 32
+    Bins next to each other are alike, so what one sampled token teaches moves its neighbours too;
+    256 independent logits per slot need far more data, and group RL scatters their probability.
+    """
 
     def __init__(self, config: TinyConfig, slots: int) -> None:
         super().__init__()
-        self.slots = slots
-        self.to_codes = nn.Linear(config.hidden, slots * self.code)
-        self.readout = nn.Linear(self.code, config.bins)
+        self.mean = nn.Linear(config.hidden, slots)
+        self.log_std = nn.Parameter(torch.full((slots,), math.log(INITIAL_STD)))
+        self.register_buffer("centres", torch.linspace(-1.0, 1.0, config.bins), persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The logits (B, slots, bins)."""
-        return self.readout(self.to_codes(hidden).unflatten(1, (self.slots, self.code)))
+        std = self.log_std.exp().clamp(min=LEAST_STD)[:, None]
+        return -0.5 * ((self.centres - self.mean(hidden)[..., None]) / std).square()

@@ -36,5 +36,10 @@ class EfficiencyReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Step the environment and score the trajectory where it ends."""
         observation, _, terminated, truncated, info = self.env.step(action)
         ended = terminated or truncated
-        reward = float(efficiency_reward(info["success"], info["elapsed_steps"], info["max_steps"])) if ended else 0.0
-        return observation, reward, terminated, truncated, info
+        return observation, self._score(info) if ended else 0.0, terminated, truncated, info
+
+    def _score(self, info: dict[str, Any]) -> float:
+        # gymnasium.make(max_episode_steps=...) shortens an episode from outside, unknown to the environment.
+        outer = self.env.spec.max_episode_steps if self.env.spec is not None else None
+        max_steps = min(info["max_steps"], outer or info["max_steps"])
+        return float(efficiency_reward(info["success"], info["elapsed_steps"], max_steps))

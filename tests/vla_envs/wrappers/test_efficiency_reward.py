@@ -1,5 +1,6 @@
 """Efficiency rewards."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -22,6 +23,19 @@ def test_the_last_step_is_rewarded_and_the_truth_stays():
     assert not any(rewards[:-1])
     assert rewards[-1] == pytest.approx(float(efficiency_reward(True, len(rewards), 12)))
     assert (info["success"], info["task_reward"]) == (True, 1.0)
+
+
+def test_the_step_limit_of_gymnasium_counts():
+    """``gymnasium.make(max_episode_steps=...)`` is the limit that a success is measured against."""
+    env = EfficiencyReward(gym.wrappers.TimeLimit(gym.make("tests.reach_env:VLA-Reach-v0"), 6))
+    env.reset(options={"task_id": 1, "init_state_id": 5})
+    terminated, steps, reward = False, 0, 0.0
+    while not terminated:
+        action = np.zeros(7, np.float32)
+        action[:2] = np.clip(4 * (env.unwrapped.targets[1] - env.unwrapped.position), -1, 1)
+        _, reward, terminated, _, _ = env.step(action)
+        steps += 1
+    assert reward == pytest.approx(1 / (1 + steps / 6))
 
 
 def test_a_failure_is_worth_nothing():
