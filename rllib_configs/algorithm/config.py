@@ -12,7 +12,7 @@ from policies.rl_module import VLAModule
 from rllib_configs.algorithm.callbacks import GroupCallback
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
 from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS
-from vla_envs.errors import check_choice
+from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.group import ESTIMATORS
 
 GAE = "gae"
@@ -87,23 +87,24 @@ class VLAPPOConfig(PPOConfig):
         """Check the groups before anything is built.
 
         Raises:
-            InvalidArgumentError: an unknown estimator or reward.
-            ValueError: a group size that does not divide the environments of a runner, or groups of
-                one with an estimator that compares siblings.
+            InvalidArgumentError: an unknown estimator or reward, a group size that does not divide the
+                environments of a runner, or groups of one with an estimator that compares siblings.
         """
         check_choice("adv_estimator", self.adv_estimator, (*ESTIMATORS, GAE))
         check_choice("trajectory_reward", self.trajectory_reward, TRAJECTORY_REWARDS)
         if self.num_envs_per_env_runner % self.group_size:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"Expect the `group_size` to divide `num_envs_per_env_runner` ({self.num_envs_per_env_runner}), "
                 f"actually: {self.group_size}."
             )
         if self.adv_estimator != GAE and self.group_size < 2:
-            raise ValueError(
+            raise InvalidArgumentError(
                 f"Expect a `group_size` of at least 2 for {self.adv_estimator!r}, actually: {self.group_size}."
             )
         if self.groups_per_iteration < 1:
-            raise ValueError(f"Expect `groups_per_iteration` to be at least 1, actually: {self.groups_per_iteration}.")
+            raise InvalidArgumentError(
+                f"Expect `groups_per_iteration` to be at least 1, actually: {self.groups_per_iteration}."
+            )
         super().validate()
 
     def get_default_learner_class(self) -> type:

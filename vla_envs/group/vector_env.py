@@ -119,7 +119,7 @@ class GroupVectorEnv(VectorEnv):
         if seed is not None or self._next_group_id == 0:
             self._queue = iter(self.prompts or ())
         for group in range(self.num_groups):
-            self._reset_group(group, None if seed is None else seed + group, dict(options or {}))
+            self._reset_group(group, dict(options or {}))
         self._next_group_id += self.num_groups
         return self._stack(), self._gather()
 
@@ -145,7 +145,7 @@ class GroupVectorEnv(VectorEnv):
         for env in self.envs:
             env.close()
 
-    def _reset_group(self, group: int, seed: int | None, options: dict[str, Any]) -> None:
+    def _reset_group(self, group: int, options: dict[str, Any]) -> None:
         first = group * self.group_size
         members = range(first, first + self.group_size)
         prompt = next(self._queue, None)
@@ -155,8 +155,8 @@ class GroupVectorEnv(VectorEnv):
             return
         if prompt is not None:
             options = {**options, **prompt._asdict()}
-        if seed is None:
-            seed = int(self.np_random.integers(2**31))
+        # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
+        seed = int(self.np_random.integers(2**31))
         for index in members:
             # An environment outside the contract names no prompt: the shared seed is what its group shares.
             self._observations[index], self._infos[index] = self.envs[index].reset(seed=seed, options=options)

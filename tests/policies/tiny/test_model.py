@@ -171,8 +171,8 @@ def test_weights_of_another_configuration_are_refused(tmp_path):
     """The error names the file and the parameter that does not fit."""
     POLICY.save_pretrained(tmp_path)
     fields = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**fields, "bins": 2 * CONFIG.bins}))
-    with pytest.raises(ValueError, match=rf"(?s){tmp_path / 'model.safetensors'}.*readout"):
+    (tmp_path / "config.json").write_text(json.dumps({**fields, "hidden": 2 * CONFIG.hidden}))
+    with pytest.raises(ValueError, match=rf"(?s){tmp_path / 'model.safetensors'}.*size mismatch"):
         TinyPolicy.from_pretrained(tmp_path)
 
 

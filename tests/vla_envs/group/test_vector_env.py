@@ -27,7 +27,7 @@ def towards_targets(envs):
 def test_members_of_a_group_start_on_the_same_frame():
     """Same prompt, same pixels; other groups draw their own."""
     envs = make()
-    observations, infos = envs.reset(seed=1)
+    observations, infos = envs.reset(seed=2)
     images = observations["image"]
     assert infos["group_id"].tolist() == [0, 0, 0, 1, 1, 1]
     assert infos["trajectory_index"].tolist() == [0, 1, 2, 0, 1, 2]
@@ -53,6 +53,15 @@ def test_a_seed_fixes_this_and_later_prompts():
         drawn.append([(info["task_id"].tolist(), info["init_state_id"].tolist()) for info in infos])
     assert drawn[0] == drawn[1]
     assert len({str(each) for each in drawn[0]}) == 3
+
+
+def test_seeds_that_follow_each_other_draw_prompts_of_their_own():
+    """Sampling processes get such seeds, and none may repeat what another one samples."""
+    drawn = []
+    for seed in (5, 6):
+        envs = make(num_envs=8, group_size=1, env=lambda: ReachEnv(num_init_states=100_000))
+        drawn.append(set(envs.reset(seed=seed)[1]["init_state_id"].tolist()))
+    assert not drawn[0] & drawn[1]
 
 
 def test_observations_carry_the_temperature_of_each_member():

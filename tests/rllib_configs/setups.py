@@ -1,0 +1,49 @@
+"""Small real configurations that the tests of RLlib share."""
+
+from __future__ import annotations
+
+import torch
+from ray.rllib.core.rl_module import RLModuleSpec
+
+from policies.rl_module import VLAModule
+from rllib_configs.algorithm import VLAPPOConfig
+from rllib_configs.algorithm.env_runner import GroupEnvRunner
+from tests.reach_env import register
+
+CHUNK_SIZE = 2
+TOKEN_LENGTH = 6
+POLICY = {"chunk_size": CHUNK_SIZE, "token_length": TOKEN_LENGTH, "bins": 16, "hidden": 32}
+"""A policy that answers in a millisecond."""
+
+
+def module_spec(**policy) -> RLModuleSpec:
+    """The module of the small policy, or of one with other fields."""
+    return RLModuleSpec(
+        module_class=VLAModule, model_config={"policy": {"kind": "tiny", "config": {**POLICY, **policy}}}
+    )
+
+
+def make_module(seed=0, **policy) -> VLAModule:
+    """The module itself, without a runner around it."""
+    torch.manual_seed(seed)
+    spec = module_spec(**policy)
+    return VLAModule(observation_space=None, action_space=None, model_config=spec.model_config)
+
+
+def reach_config(*, num_envs=8, group_size=4, seed=0, env_config=None, **groups) -> VLAPPOConfig:
+    """VLAPPO on the reach environment, everything in this process."""
+    config = VLAPPOConfig()
+    env = {"group_size": group_size, "chunk_size": CHUNK_SIZE, "token_length": TOKEN_LENGTH, "split": "train"}
+    config.environment(register(), env_config={**env, **(env_config or {})})
+    config.env_runners(num_env_runners=0, num_envs_per_env_runner=num_envs)
+    config.learners(num_learners=0)
+    config.groups(**{"groups_per_iteration": num_envs // group_size, **groups})
+    config.training(minibatch_size=64, num_epochs=1)
+    config.rl_module(rl_module_spec=module_spec())
+    config.debugging(seed=seed)
+    return config
+
+
+def reach_runner(**changes) -> GroupEnvRunner:
+    """The runner of :func:`reach_config`, without Ray."""
+    return GroupEnvRunner(config=reach_config(**changes))
