@@ -38,13 +38,13 @@ class VLAPPO(PPO):
 
     def training_step(self) -> None:
         """Sample groups, update the learners, send the weights back to the runners."""
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), window=1):
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), reduce="mean", window=1):
             episodes = self._sample_groups()
         # Groups whose members all did equally well leave nothing to learn from.
         if episodes:
-            with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), window=1):
+            with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), reduce="mean", window=1):
                 self._update(episodes)
-            with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), window=1):
+            with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), reduce="mean", window=1):
                 self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
         for key, value in self.metrics.peek((ENV_RUNNER_RESULTS, TTRL), default={}).items():
             self.metrics.log_value((TTRL, key), value, window=1)
