@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from policies.behaviour_cloning import Demonstrations
 from rllib_configs.experiment import BehaviourCloning, Environment
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt, init_states_of
 from vla_envs.tabletop import Expert, TabletopEnv
 from vla_envs.wrappers import TokenizeInstruction
@@ -22,11 +23,11 @@ def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demons
     """Let the tabletop's expert solve training states of every task, under disturbances.
 
     Raises:
-        ValueError: an environment without a scripted expert, or more demonstrations than training states.
+        InvalidArgumentError: an environment without a scripted expert, or more demonstrations than training states.
     """
     env = gym.make(environment.id, **environment.kwargs("train"))
     if not isinstance(env.unwrapped, TabletopEnv):
-        raise ValueError(
+        raise InvalidArgumentError(
             f"Expect an environment with a scripted expert to clone, which is VLA-Tabletop-v0, actually: "
             f"{environment.id}. Give a checkpoint with --policy.path, or --bc.demonstrations-per-task 0."
         )
@@ -43,7 +44,7 @@ def _draw_prompts(env: TabletopEnv, per_task: int, rng: np.random.Generator) -> 
     for task_id in env.task_ids:
         states = init_states_of("train", env.num_init_states(task_id))
         if per_task > len(states):
-            raise ValueError(f"Expect at most {len(states)} demonstrations per task, actually: {per_task}.")
+            raise InvalidArgumentError(f"Expect at most {len(states)} demonstrations per task, actually: {per_task}.")
         for state in rng.choice(states, per_task, replace=False):
             yield Prompt(task_id, int(state))
 

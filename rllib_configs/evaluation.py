@@ -35,13 +35,15 @@ def held_out_prompts(environment: Environment, split: str, num_episodes: int, tr
     """``num_episodes`` prompts of a split, spread evenly over the tasks, the same at every call.
 
     Raises:
-        InvalidArgumentError: a split that training draws from, unless ``train_ok``.
+        InvalidArgumentError: a split that training draws from, unless ``train_ok``, or no episodes.
     """
     if split != "eval" and not train_ok:
         raise InvalidArgumentError(
             f"Expect the evaluation `split` to be 'eval', which training never sees, actually: {split!r}. "
             "Say so with --train-ok if you mean to measure on training states."
         )
+    if num_episodes < 1:
+        raise InvalidArgumentError(f"Expect `num_episodes` to be at least 1, actually: {num_episodes}.")
     env = gym.make(environment.id, **environment.kwargs(split))
     assert isinstance(env.unwrapped, VLAEnv)
     by_task: dict[int, list[Prompt]] = {}
@@ -53,7 +55,7 @@ def held_out_prompts(environment: Environment, split: str, num_episodes: int, tr
 
 
 def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
-    """Run the policy greedily once from every prompt; one :class:`Episode` each, in the order they end."""
+    """Run the policy greedily once from every prompt; one :class:`Episode` each, in their order."""
     envs: GroupVectorEnv = gym.make_vec(  # type: ignore[assignment]
         environment.id,
         num_envs=min(num_envs, len(prompts)),
@@ -107,4 +109,5 @@ def wilson_interval(successes: int, n: int, z: float = 1.96) -> tuple[float, flo
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # Rounding must not put the rate itself outside: at 0 and at 1 it is a bound.
+    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))

@@ -25,6 +25,7 @@ from rllib_configs.report.curve import CurvePoint, plot_curve
 from rllib_configs.report.log import ResultLog
 from rllib_configs.report.tables import markdown, success_table
 from rllib_configs.report.video import record, write_grid
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_directory, atomic_write_text
 
 
@@ -38,33 +39,37 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     Returns:
         The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
     """
-    return Run(experiment, _new_directory(root, experiment.name)).execute()
+    return Run(experiment, root).execute()
 
 
 def load_experiment(directory: Path) -> Experiment:
     """The experiment of a run's ``config.json``.
 
     Raises:
-        ValueError: the file does not hold an experiment of this version.
+        InvalidArgumentError: the file does not hold an experiment of this version.
     """
     text = (directory / "config.json").read_text()
     try:
         return TypeAdapter(Experiment).validate_json(text)
     except ValidationError as error:
-        raise ValueError(f"{directory / 'config.json'} is not an experiment of this version: {error}") from error
+        raise InvalidArgumentError(
+            f"{directory / 'config.json'} is not an experiment of this version: {error}"
+        ) from error
 
 
 class Run:
     """The steps of a run in their order, and what passes between them."""
 
-    def __init__(self, experiment: Experiment, directory: Path) -> None:
+    def __init__(self, experiment: Experiment, root: Path) -> None:
+        # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
+        experiment.to_rllib().validate()
         self.experiment = experiment
-        self.directory = directory
-        self.progress = Progress(experiment)
         evaluation = experiment.evaluation
         self.prompts = held_out_prompts(experiment.environment, evaluation.split, evaluation.num_episodes)
         self.sampled: list[float] = []
         self.curve: list[CurvePoint] = []
+        self.directory = _new_directory(root, experiment.name)
+        self.progress = Progress(experiment)
 
     def execute(self) -> Path:
         """Do everything."""
@@ -78,7 +83,9 @@ class Run:
         policy.save_pretrained(self.directory / "policy")
         after = self._evaluate(policy)
         self._report(before, after)
-        write_grid([("before", frames_before), ("after", self._record(policy))], self.directory / "before_after.mp4")
+        if frames_before:
+            rows = [("before", frames_before), ("after", self._record(policy))]
+            write_grid(rows, self.directory / "before_after.mp4")
         self.progress.finish(success_table(before, after), self.directory)
         return self.directory
 

@@ -1,0 +1,151 @@
+"""Greedy evaluation on held-out initial states."""
+
+import dataclasses
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate, wilson_interval
+from rllib_configs.experiment import Environment
+from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.spec import Prompt, init_states_of
+
+TABLETOP = Environment(task_id=(2, 5, 7), image_size=16)
+
+counts = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_a_split_with_training_states_is_refused(split):
+    """The error says how to insist."""
+    with pytest.raises(InvalidArgumentError, match=rf"(?s)'{split}'.*--train-ok"):
+        held_out_prompts(TABLETOP, split, 4)
+
+
+def test_a_training_split_can_be_insisted_on():
+    """It then gives training states."""
+    prompts = held_out_prompts(TABLETOP, "train", 9, train_ok=True)
+    assert {prompt.init_state_id for prompt in prompts} == {0, 1, 2}
+
+
+def test_prompts_are_never_seen_in_training():
+    """However many are asked for."""
+    prompts = held_out_prompts(TABLETOP, "eval", 1000)
+    assert len(prompts) == len(set(prompts)) == 150
+    assert not {prompt.init_state_id for prompt in prompts} & set(init_states_of("train", 100))
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 30])
+def test_prompts_are_spread_evenly_over_the_tasks(count):
+    """No task has two more than another."""
+    prompts = held_out_prompts(TABLETOP, "eval", count)
+    of_task = Counter(prompt.task_id for prompt in prompts)
+    assert len(prompts) == count
+    assert max(of_task.values()) - min(of_task[task] for task in (2, 5, 7)) <= 1
+
+
+def test_prompts_are_the_same_at_every_call():
+    """And fewer are the first of more, so that curve and table agree."""
+    prompts = held_out_prompts(TABLETOP, "eval", 20)
+    assert held_out_prompts(TABLETOP, "eval", 20) == prompts
+    assert held_out_prompts(TABLETOP, "eval", 8) == prompts[:8]
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_episodes_are_an_error(count):
+    """A negative number would quietly drop the last prompts."""
+    with pytest.raises(InvalidArgumentError, match=f"`num_episodes`.*actually: {count}"):
+        held_out_prompts(TABLETOP, "eval", count)
+
+
+@pytest.mark.parametrize(("count", "num_envs"), [(7, 3), (6, 3), (2, 8), (1, 1)])
+def test_every_prompt_is_evaluated_once(count, num_envs):
+    """Also where the environments do not divide the prompts."""
+    prompts = held_out_prompts(ENVIRONMENT, "eval", count)
+    episodes = evaluate(Seeker(), ENVIRONMENT, prompts, num_envs)
+    assert Counter(Prompt(each.task_id, each.init_state_id) for each in episodes) == Counter(prompts)
+
+
+def test_episodes_are_in_the_order_of_their_prompts():
+    """So that before and after can be compared one by one."""
+    prompts = held_out_prompts(ENVIRONMENT, "eval", 7)
+    episodes = evaluate(Seeker(), ENVIRONMENT, prompts, 3)
+    assert [Prompt(each.task_id, each.init_state_id) for each in episodes] == prompts
+
+
+def test_episodes_say_how_they_ended():
+    """A policy that goes to the white square solves the task of that name, and sometimes the other."""
+    prompts = held_out_prompts(ENVIRONMENT, "eval", 20)
+    episodes = evaluate(Seeker(), ENVIRONMENT, prompts, 4)
+    white = [each for each in episodes if each.task == "reach the white square"]
+    grey = [each for each in episodes if each.task == "reach the grey square"]
+    assert len(white) == len(grey) == 10
+    assert success_rate(white) == 1.0
+    assert all(0 < each.steps < each.max_steps == 12 for each in white)
+    assert success_rate(grey) < 0.5
+    assert all(each.steps == 12 for each in grey if not each.success)
+
+
+def test_evaluation_is_the_same_at_every_call():
+    """However many environments work side by side."""
+    prompts = held_out_prompts(ENVIRONMENT, "eval", 8)
+    expected = evaluate(Seeker(), ENVIRONMENT, prompts, 1)
+    assert evaluate(Seeker(), ENVIRONMENT, prompts, 5) == expected
+
+
+def test_episodes_that_have_ended_cost_no_decision():
+    """The policy decides once per chunk of a running episode."""
+    policy = Seeker()
+    episodes = evaluate(policy, ENVIRONMENT, held_out_prompts(ENVIRONMENT, "eval", 7), 4)
+    assert policy.decisions == sum(-(-each.steps // 2) for each in episodes)
+
+
+def test_success_rate_is_a_share():
+    """Of all episodes."""
+    episode = Episode("task", 0, 1, True, 5, 10)
+    assert success_rate([episode, *[dataclasses.replace(episode, success=False)] * 3]) == 0.25
+
+
+@given(counts)
+def test_the_interval_holds_the_rate_and_stays_in_bounds(count):
+    """Between 0 and 1, and wider than nothing."""
+    successes, n = count
+    low, high = wilson_interval(successes, n)
+    assert 0.0 <= low <= successes / n <= high <= 1.0
+    assert high - low > 0
+
+
+@given(counts)
+def test_success_and_failure_mirror_each_other(count):
+    """Their bounds add up to one."""
+    successes, n = count
+    low, high = wilson_interval(successes, n)
+    other_low, other_high = wilson_interval(n - successes, n)
+    assert (low + other_high, high + other_low) == pytest.approx((1.0, 1.0))
+
+
+@given(counts)
+def test_more_episodes_narrow_the_interval(count):
+    """At the same rate."""
+    successes, n = count
+    low, high = wilson_interval(successes, n)
+    narrow_low, narrow_high = wilson_interval(4 * successes, 4 * n)
+    assert narrow_high - narrow_low < high - low
+
+
+@given(counts)
+def test_the_bounds_solve_the_score_equation(count):
+    """At each bound the rate is 1.96 standard errors away (Wilson 1927)."""
+    successes, n = count
+    for bound in wilson_interval(successes, n):
+        assert (successes / n - bound) ** 2 == pytest.approx(1.96**2 * bound * (1 - bound) / n, abs=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 2), (0, 0)])
+def test_impossible_counts_are_an_error(successes, n):
+    """The error names both."""
+    with pytest.raises(ValueError, match=f"actually: {successes} and {n}"):
+        wilson_interval(successes, n)
