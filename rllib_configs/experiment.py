@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rllib_configs.algorithm.config import VLAPPOConfig
+from vla_envs.errors import UnknownCameraError, check_choice
 from vla_envs.group import temperature_schedule
+from vla_envs.spec import CAMERA_KEYS
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Environment:
     image_size: int = 64
     """Height and width of the images in pixels."""
     cameras: tuple[str, ...] = ("agentview",)
-    """Cameras to observe."""
+    """Cameras to observe; none makes the policy blind."""
     chunk_size: int = 8
     """Actions per decision, executed open loop."""
     token_length: int = 24
@@ -167,7 +169,14 @@ class Experiment:
         """Keywords of :func:`policies.registry.load_policy`."""
         if self.policy.path is not None:
             return {"kind": self.policy.kind, "path": self.policy.path}
-        config = {"chunk_size": self.environment.chunk_size, "token_length": self.environment.token_length}
+        environment = self.environment
+        for camera in environment.cameras:
+            check_choice("cameras", camera, CAMERA_KEYS, UnknownCameraError)
+        config = {
+            "chunk_size": environment.chunk_size,
+            "token_length": environment.token_length,
+            "image_keys": tuple(CAMERA_KEYS[camera] for camera in environment.cameras),
+        }
         return {"kind": self.policy.kind, "config": config}
 
     def to_rllib(self) -> VLAPPOConfig:

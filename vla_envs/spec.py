@@ -24,6 +24,9 @@ STATE = "state"
 INSTRUCTION = "instruction"
 """str: the language instruction."""
 
+CAMERA_KEYS = {"agentview": IMAGE, "wrist": WRIST_IMAGE}
+"""Camera name -> observation key."""
+
 STATE_DIM = 8
 """Length of the single-arm proprioception vector."""
 MAX_INSTRUCTION_LENGTH = 256

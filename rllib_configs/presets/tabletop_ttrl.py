@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from rllib_configs.experiment import Experiment
+from rllib_configs.experiment import PPO, BehaviourCloning, Environment, Evaluation, Experiment, Resources
 
 
 def tabletop_ttrl(**changes: Any) -> Experiment:
-    """GRPO with efficiency rewards over groups of 8 trajectories, on the whole tabletop suite."""
-    return Experiment(name="tabletop_ttrl").replace(**changes)
+    """GRPO with efficiency rewards over groups of 8 trajectories, on two cubes and two plates.
+
+    Tasks 0-3 share every start image: which cube goes on which plate is only in the instruction.
+    Sized for two CPU cores and under a quarter of an hour; ``environment.task_id=None`` takes all
+    16 tasks, which need more of everything.
+    """
+    return Experiment(
+        name="tabletop_ttrl",
+        iterations=100,
+        time_limit_minutes=9.0,
+        environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1, 2, 3)),
+        bc=BehaviourCloning(demonstrations_per_task=25, steps=2500),
+        ppo=PPO(groups_per_iteration=32),
+        resources=Resources(num_env_runners=2, num_envs_per_env_runner=128),
+        evaluation=Evaluation(num_episodes=200, curve_episodes=200, videos=6),
+    ).replace(**changes)

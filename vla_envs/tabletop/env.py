@@ -19,9 +19,6 @@ from vla_envs.tabletop.tasks import TASKS
 from vla_envs.tabletop.things import Movable
 from vla_envs.tabletop.world import World
 
-CAMERAS = {"agentview": spec.IMAGE, "wrist": spec.WRIST_IMAGE}
-"""Camera name -> observation key."""
-
 RENDER_SIZE = 256
 """Smallest side of ``render()``'s image in pixels."""
 
@@ -85,13 +82,13 @@ class TabletopEnv(VLAEnv):
             render_mode=render_mode,
         )
         for camera in cameras:
-            check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+            check_choice("cameras", camera, spec.CAMERA_KEYS, UnknownCameraError)
         size = spec.check_image_size(image_size)
         self.cameras = tuple(cameras)
-        self.observation_space = spec.observation_space([CAMERAS[each] for each in self.cameras], size)
+        self.observation_space = spec.observation_space([spec.CAMERA_KEYS[each] for each in self.cameras], size)
         self.action_space = spec.action_space()
         self.world = World([], [])
-        self._renderers = {CAMERAS[camera]: Renderer(camera, size) for camera in self.cameras}
+        self._renderers = {spec.CAMERA_KEYS[camera]: Renderer(camera, size) for camera in self.cameras}
         self._screen = Renderer("agentview", max(size, RENDER_SIZE)) if render_mode else None
 
     @property
