@@ -123,6 +123,8 @@ class Resources:
     """Members per process; a multiple of ``ttrl.n_votes_per_prompt``."""
     num_learners: int = 0
     """Remote learners; 0 learns in the driver."""
+    torch_threads: int = 1
+    """Threads of the driver's torch. A tiny policy gains little from more, and stalls where cores are shared."""
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ class Run:
         """Do everything."""
         atomic_write_text(self.directory / "config.json", json.dumps(dataclasses.asdict(self.experiment), indent=2))
         torch.manual_seed(self.experiment.seed)
+        torch.set_num_threads(self.experiment.resources.torch_threads)
         policy = self._first_policy()
         policy.save_pretrained(self.directory / "policy_before")
         before = self._evaluate(policy)
