@@ -14,18 +14,18 @@ import gymnasium as gym
 if TYPE_CHECKING:
     from vla_envs.group import GroupVectorEnv
 
-ENTRY_POINTS = {
-    "VLA-Tabletop-v0": "vla_envs.tabletop.env:TabletopEnv",
-    "VLA-Libero-v0": "vla_envs.libero.env:LiberoEnv",
+ENVIRONMENTS = {
+    "VLA-Tabletop-v0": ("vla_envs.tabletop.env:TabletopEnv", "vla_envs.registration:tabletop_groups"),
+    "VLA-Libero-v0": ("vla_envs.libero.env:LiberoEnv", "vla_envs.registration:libero_groups"),
 }
-"""Environment id -> class, imported when the environment is made."""
+"""Environment id -> entry points of one environment and of groups, imported when they are made."""
 
 
 def register_envs() -> None:
     """Register every id that is not registered yet. The environments count their own step limits."""
-    for env_id, entry_point in ENTRY_POINTS.items():
+    for env_id, (entry_point, vector_entry_point) in ENVIRONMENTS.items():
         if env_id not in gym.registry:
-            gym.register(id=env_id, entry_point=entry_point, vector_entry_point=partial(make_groups, env_id))
+            gym.register(id=env_id, entry_point=entry_point, vector_entry_point=vector_entry_point)
 
 
 def make_groups(
@@ -63,3 +63,8 @@ def make_groups(
         return env
 
     return GroupVectorEnv([make_member] * num_envs, group_size, mode, temperatures, prompts)
+
+
+# By name and not as partials in register(): Gymnasium writes a spec as JSON only when it holds no callable.
+tabletop_groups = partial(make_groups, "VLA-Tabletop-v0")
+libero_groups = partial(make_groups, "VLA-Libero-v0")

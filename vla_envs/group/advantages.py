@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import check_choice
+from vla_envs.errors import InvalidArgumentError, check_choice
 
 STD_FLOOR = 0.05
 """Smallest standard deviation divided by, so that 100 against 102 steps stays a small difference."""
@@ -47,8 +47,7 @@ def group_advantages(rewards: ArrayLike, estimator: str = "grpo") -> NDArray[np.
         (..., n); zero where all rewards of a group are equal.
 
     Raises:
-        InvalidArgumentError: an unknown estimator.
-        ValueError: fewer than two trajectories.
+        InvalidArgumentError: an unknown estimator, or fewer than two trajectories.
 
     >>> group_advantages([1.0, 0.0, 0.0, 1.0]).tolist()
     [1.0, -1.0, -1.0, 1.0]
@@ -56,5 +55,7 @@ def group_advantages(rewards: ArrayLike, estimator: str = "grpo") -> NDArray[np.
     check_choice("estimator", estimator, ESTIMATORS)
     rewards = np.asarray(rewards, np.float64)
     if rewards.ndim == 0 or rewards.shape[-1] < 2:
-        raise ValueError(f"Expect `rewards` to have at least 2 trajectories a group, actually shape: {rewards.shape}.")
+        raise InvalidArgumentError(
+            f"Expect `rewards` to have at least 2 trajectories a group, actually shape: {rewards.shape}."
+        )
     return ESTIMATORS[estimator](rewards)
