@@ -1,11 +1,10 @@
-"""A scripted expert that solves every task from wherever the world is, and demonstrations by it."""
+"""A scripted expert that solves every task from wherever the world is."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 import gymnasium as gym
@@ -13,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.base import Observation
 from vla_envs.tabletop import gripper as hand
 from vla_envs.tabletop.env import TabletopEnv
 from vla_envs.tabletop.goals import DrawerOpen, Goal, Rests, met
@@ -74,72 +72,6 @@ class Expert:
             actions.append(_action(world, goals))
             world.step(actions[-1].astype(np.float64))
         return np.stack(actions)
-
-
-@dataclass
-class Demonstration:
-    """One episode of T control steps, with the observation before each of them and after the last.
-
-    ``actions`` are the expert's own at the visited states; ``executed`` are the ones that were
-    carried out, which differ by the noise.
-    """
-
-    prompt: spec.Prompt
-    observations: dict[str, NDArray[Any]]
-    """Each of the observation's arrays stacked: (T + 1, ...)."""
-    instruction: str
-    actions: NDArray[np.float32]
-    """(T, 7)."""
-    executed: NDArray[np.float32]
-    """(T, 7)."""
-    success: bool
-
-
-def demonstrate(
-    env: gym.Env[Any, Any],
-    prompt: tuple[int, int],
-    noise: float = 0.0,
-    rng: np.random.Generator | None = None,
-) -> Demonstration:
-    """Let the expert act from a prompt until the episode ends.
-
-    Args:
-        env: a ``VLA-Tabletop-v0`` environment.
-        prompt: (task_id, init_state_id).
-        noise: standard deviation of the normal noise added to every number of the executed
-            action, in units of the action space: 0.2 is 1 cm and 0.1 rad. With noise, the
-            demonstration shows how to come back to the path (DART).
-        rng: draws the noise; needed when there is any.
-    """
-    observation, info = env.reset(options={"task_id": prompt[0], "init_state_id": prompt[1]})
-    expert = Expert(env)
-    observations: list[Observation] = [observation]
-    actions, executed = [], []
-    ended = False
-    while not ended:
-        action = expert.action()
-        actions.append(action)
-        executed.append(_disturbed(action, noise, rng))
-        observation, _, terminated, truncated, info = env.step(executed[-1])
-        observations.append(observation)
-        ended = terminated or truncated
-    arrays = [key for key in observation if key != spec.INSTRUCTION]
-    return Demonstration(
-        prompt=spec.Prompt(*prompt),
-        observations={key: np.stack([each[key] for each in observations]) for key in arrays},
-        instruction=observation[spec.INSTRUCTION],
-        actions=np.stack(actions),
-        executed=np.stack(executed),
-        success=info["success"],
-    )
-
-
-def _disturbed(action: NDArray[np.float32], noise: float, rng: np.random.Generator | None) -> NDArray[np.float32]:
-    if noise == 0.0:
-        return action
-    if rng is None:
-        raise ValueError("Expect the `rng` to be a numpy Generator when there is noise, actually: None.")
-    return np.clip(action + noise * rng.standard_normal(action.shape), -1.0, 1.0).astype(np.float32)
 
 
 def _action(world: World, goals: tuple[Goal, ...]) -> NDArray[np.float32]:

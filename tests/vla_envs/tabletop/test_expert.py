@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vla_envs  # noqa: F401  (registers the ids)
 from vla_envs import spec
-from vla_envs.tabletop import Expert, TabletopEnv, demonstrate, goals
+from vla_envs.tabletop import Expert, TabletopEnv, goals
 from vla_envs.tabletop.scenes import NUM_INIT_STATES, initial_world
 from vla_envs.tabletop.tasks import DOUBLE, SINGLE, TASKS
 
@@ -102,39 +102,25 @@ def test_follows_the_instruction() -> None:
             assert not any(goals.met(each, env.world) for each in others)
 
 
-def test_demonstration_through_wrappers() -> None:
-    """Observations, labels and executed actions of one episode, stacked."""
-    env = gym.make("VLA-Tabletop-v0", image_size=32, cameras=("agentview", "wrist"))
-    shown = demonstrate(env, (4, 7))
-    steps = len(shown.actions)
-    assert shown.success
-    assert shown.prompt == spec.Prompt(4, 7)
-    assert shown.instruction == "put the yellow ball in the bowl"
-    assert shown.observations["image"].shape == shown.observations["wrist_image"].shape == (steps + 1, 32, 32, 3)
-    assert shown.observations["state"].shape == (steps + 1, 8)
-    assert shown.actions.shape == shown.executed.shape == (steps, 7)
-    assert shown.actions.dtype == shown.executed.dtype == np.float32
-    np.testing.assert_array_equal(shown.actions, shown.executed)
-
-
-def test_noise_leaves_the_labels_clean() -> None:
-    """With noise, other actions are executed, and the labels are the expert's at the visited states."""
-    env = TabletopEnv(image_size=16)
-    shown = demonstrate(env, (0, 0), noise=0.2, rng=np.random.default_rng(3))
-    assert np.abs(shown.executed - shown.actions).max() > 0.1
-    env.reset(options={"task_id": 0, "init_state_id": 0})
+def test_a_plan_is_what_the_expert_then_does() -> None:
+    """Step by step until the task is solved, and the episode stays where it was while planning."""
+    env = gym.make("VLA-Tabletop-v0", image_size=16)
+    env.reset(options={"task_id": 4, "init_state_id": 7})
     expert = Expert(env)
-    for action, executed in zip(shown.actions, shown.executed, strict=True):
-        np.testing.assert_array_equal(expert.action(), action)
-        env.step(executed)
-    again = demonstrate(env, (0, 0), noise=0.2, rng=np.random.default_rng(3))
-    np.testing.assert_array_equal(again.executed, shown.executed)
+    plan = expert.plan(100)
+    for planned in plan:
+        np.testing.assert_array_equal(expert.action(), planned)
+        _, _, terminated, _, _ = env.step(planned)
+    assert terminated
 
 
-def test_noise_needs_a_generator() -> None:
-    """Noise without a generator would not be reproducible."""
-    with pytest.raises(ValueError, match="rng"):
-        demonstrate(TabletopEnv(image_size=16), (0, 0), noise=0.1)
+def test_a_plan_is_cut_to_its_length() -> None:
+    """A chunk of a policy has room for so many actions."""
+    env = Unseen()
+    env.reset(options={"task_id": 0, "init_state_id": 0})
+    plan = Expert(env).plan(8)
+    assert plan.shape == (8, 7)
+    assert plan.dtype == np.float32
 
 
 def test_objects_cannot_be_read_from_the_state() -> None:
