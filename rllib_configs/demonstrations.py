@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +24,7 @@ def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demons
     Raises:
         InvalidArgumentError: an environment without a scripted expert, or more demonstrations than training states.
     """
-    env = gym.make(environment.id, **environment.kwargs("train"))
+    env = environment.make("train")
     if not isinstance(env.unwrapped, TabletopEnv):
         raise InvalidArgumentError(
             f"Expect an environment with a scripted expert to clone, which is VLA-Tabletop-v0, actually: "

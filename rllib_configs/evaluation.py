@@ -44,7 +44,7 @@ def held_out_prompts(environment: Environment, split: str, num_episodes: int, tr
         )
     if num_episodes < 1:
         raise InvalidArgumentError(f"Expect `num_episodes` to be at least 1, actually: {num_episodes}.")
-    env = gym.make(environment.id, **environment.kwargs(split))
+    env = environment.make(split)
     assert isinstance(env.unwrapped, VLAEnv)
     by_task: dict[int, list[Prompt]] = {}
     for prompt in env.unwrapped.prompts():

@@ -6,9 +6,12 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium as gym
+
 from rllib_configs.algorithm.config import VLAPPOConfig
 from vla_envs.errors import UnknownCameraError, check_choice
 from vla_envs.group import temperature_schedule
+from vla_envs.registration import make_env
 from vla_envs.spec import CAMERA_KEYS
 
 
@@ -34,7 +37,7 @@ class Environment:
     """Step limit in control steps; None takes the task's own."""
 
     def kwargs(self, split: str) -> dict[str, Any]:
-        """Keywords of ``gymnasium.make`` for the initial states of ``split``."""
+        """Keywords of the environment for the initial states of ``split``."""
         given = {
             "suite": self.suite,
             "task_id": self.task_id,
@@ -43,6 +46,10 @@ class Environment:
             "max_episode_steps": self.max_episode_steps,
         }
         return {"split": split, **{key: value for key, value in given.items() if value is not None}}
+
+    def make(self, split: str, render_mode: str | None = None) -> gym.Env:
+        """One environment over the initial states of ``split``."""
+        return make_env(self.id, render_mode=render_mode, **self.kwargs(split))
 
     def group_kwargs(self, split: str) -> dict[str, Any]:
         """Keywords of ``gymnasium.make_vec``, groups aside."""

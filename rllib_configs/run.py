@@ -140,7 +140,8 @@ class Run:
                 break
         log.close()
         with atomic_directory(self.directory / "checkpoint") as folder:
-            algorithm.save_to_path(folder)
+            # RLlib takes a relative path for a URL without a scheme.
+            algorithm.save_to_path(folder.resolve())
         policy = algorithm.policy_copy()
         algorithm.stop()
         return policy

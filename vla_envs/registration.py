@@ -6,6 +6,8 @@ also in a worker process. ``gymnasium.make_vec`` gives groups of trajectories: s
 
 from __future__ import annotations
 
+import copy
+import importlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,25 @@ def register_envs() -> None:
     for env_id, (entry_point, vector_entry_point) in ENVIRONMENTS.items():
         if env_id not in gym.registry:
             gym.register(id=env_id, entry_point=entry_point, vector_entry_point=vector_entry_point)
+
+
+def make_env(env_id: str, *, max_episode_steps: int | None = None, **kwargs: Any) -> gym.Env:
+    """``gymnasium.make``, except that the step limit goes to the environment.
+
+    Gymnasium keeps ``max_episode_steps`` for a TimeLimit around the environment, which then does not
+    know when its episode ends: its info names another limit and lacks the final state.
+
+    >>> env = make_env("VLA-Tabletop-v0", task_id=0, max_episode_steps=7)
+    >>> env.reset(seed=0)[1]["max_steps"]
+    7
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    spec = copy.deepcopy(gym.spec(name))
+    if max_episode_steps is not None:
+        spec.kwargs["max_episode_steps"] = max_episode_steps
+    return gym.make(spec, **kwargs)
 
 
 def make_groups(
@@ -49,13 +70,13 @@ def make_groups(
         chunk_size: apply :class:`~vla_envs.wrappers.ActionChunk` of this size; None applies none.
         token_length: apply :class:`~vla_envs.wrappers.TokenizeInstruction` of this length; None applies none.
         mode, temperatures, prompts: as in :class:`~vla_envs.group.GroupVectorEnv`.
-        **env_kwargs: go to the environment.
+        **env_kwargs: go to the environment, ``max_episode_steps`` too.
     """
     from vla_envs.group import GroupVectorEnv
     from vla_envs.wrappers import ActionChunk, TokenizeInstruction
 
     def make_member() -> gym.Env:
-        env = gym.make(env_id, disable_env_checker=True, **env_kwargs)
+        env = make_env(env_id, disable_env_checker=True, **env_kwargs)
         if chunk_size is not None:
             env = ActionChunk(env, chunk_size)
         if token_length is not None:

@@ -30,7 +30,7 @@ Frames = list[NDArray[np.uint8]]
 
 def record(policy: Policy, environment: Environment, prompts: Sequence[Prompt], stride: int) -> list[Frames]:
     """Frames of one greedy episode per prompt, one frame every ``stride`` control steps."""
-    env = gym.make(environment.id, render_mode="rgb_array", **environment.kwargs("all"))
+    env = environment.make("all", render_mode="rgb_array")
     wrapped = TokenizeInstruction(env, environment.token_length)
     episodes = [_record_episode(policy, wrapped, prompt, stride) for prompt in prompts]
     env.close()

@@ -3,9 +3,14 @@
 import pickle
 
 import gymnasium as gym
+import numpy as np
 import pytest
+from gymnasium.error import NameNotFound
 
-from vla_envs.registration import ENVIRONMENTS
+from tests.reach_env import register
+from vla_envs.registration import ENVIRONMENTS, make_env
+
+GROUP = {"group_size": 2, "chunk_size": 4, "image_size": 16, "task_id": 0}
 
 
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
@@ -28,3 +33,48 @@ def test_a_vector_environment_is_made_from_an_id_with_its_module():
     """``module:id`` imports the package by itself, as a worker process needs it."""
     envs = gym.make_vec("vla_envs:VLA-Tabletop-v0", num_envs=2, group_size=2, image_size=16)
     assert envs.num_groups == 1
+
+
+def make_vec(**changes):
+    return gym.make_vec("VLA-Tabletop-v0", num_envs=2, vectorization_mode="vector_entry_point", **GROUP, **changes)
+
+
+def test_the_step_limit_goes_to_the_environment():
+    """Which then says so, truncates there, and gives the final state."""
+    env = make_env("VLA-Tabletop-v0", task_id=0, image_size=16, max_episode_steps=3)
+    _, info = env.reset(seed=0)
+    assert info["max_steps"] == 3
+    for _ in range(3):
+        *_, truncated, info = env.step(np.zeros(7, np.float32))
+    assert truncated
+    assert "final_state" in info
+
+
+def test_no_step_limit_is_the_tasks_own():
+    """Of the registered environment, which stays as it was."""
+    make_env("VLA-Tabletop-v0", task_id=0, max_episode_steps=3)
+    assert make_env("VLA-Tabletop-v0", task_id=0).reset(seed=0)[1]["max_steps"] == 80
+
+
+def test_groups_know_their_step_limit():
+    """A chunk that reaches it is cut, and its final state is there."""
+    envs = make_vec(max_episode_steps=6)
+    _, infos = envs.reset(seed=0)
+    assert infos["max_steps"].tolist() == [6, 6]
+    actions = np.zeros(envs.action_space.shape, np.float32)
+    envs.step(actions)
+    *_, truncated, infos = envs.step(actions)
+    assert truncated.all()
+    assert infos["elapsed_steps"].tolist() == [6, 6]
+    assert all(state is not None for state in infos["final_state"])
+
+
+def test_a_module_in_front_of_the_id_is_imported():
+    """As ``gymnasium.make`` does."""
+    assert make_env(register(), max_episode_steps=3).reset(seed=0)[1]["max_steps"] == 3
+
+
+def test_an_unknown_id_is_gymnasiums_error():
+    """With its suggestions."""
+    with pytest.raises(NameNotFound, match="VLA-Tabletop"):
+        make_env("VLA-Tableto-v0")

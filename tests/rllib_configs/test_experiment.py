@@ -1,0 +1,134 @@
+"""The typed configuration and its translation to RLlib."""
+
+import dataclasses
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rllib_configs
+from policies.registry import load_policy
+from rllib_configs import VLAPPOConfig, presets
+from rllib_configs.experiment import PPO, TTRL, Environment, Experiment, PolicyConfig, Resources
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group import temperature_schedule
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OTHER_VALUES = {
+    "id": "VLA-Libero-v0",
+    "suite": "libero_goal",
+    "task_id": (1, 2),
+    "cameras": ("agentview", "wrist"),
+    "max_episode_steps": 7,
+    "reward": "success",
+    "adv_estimator": "rloo",
+    "clip_param_high": 0.3,
+}
+"""A value other than the default, for fields that are no numbers."""
+
+TRANSLATED = [
+    (part, each.name)
+    for part, kind in {"environment": Environment, "ttrl": TTRL, "ppo": PPO, "resources": Resources}.items()
+    for each in dataclasses.fields(kind)
+    if each.name != "torch_threads"  # which is the run's own
+]
+
+
+def translated(experiment):
+    """What RLlib gets, as text to compare."""
+    config = experiment.to_rllib().to_dict()
+    spec = config.pop("_rl_module_spec")
+    return repr([sorted(config.items(), key=lambda item: str(item[0])), spec.model_config])
+
+
+@pytest.mark.parametrize(("part", "name"), TRANSLATED)
+def test_every_option_reaches_rllib(part, name):
+    """An option without an effect would be a lie."""
+    experiment = Experiment()
+    old = getattr(getattr(experiment, part), name)
+    new = OTHER_VALUES[name] if name in OTHER_VALUES else old + 1
+    changed = dataclasses.replace(getattr(experiment, part), **{name: new})
+    assert translated(experiment.replace(**{part: changed})) != translated(experiment)
+
+
+def test_the_seed_reaches_rllib():
+    """Runners and learners start from it."""
+    assert Experiment(seed=5).to_rllib().seed == 5
+
+
+def test_the_same_experiment_gives_the_same_configuration():
+    """Otherwise the differences above would mean nothing."""
+    assert translated(Experiment()) == translated(Experiment())
+
+
+def test_groups_train_on_training_states_at_their_temperatures():
+    """N trajectories from low to high temperature."""
+    config = Experiment(ttrl=TTRL(n_votes_per_prompt=4, base_temperature=0.5, temperature_range=0.6)).to_rllib()
+    assert isinstance(config, VLAPPOConfig)
+    assert config.env_config["split"] == "train"
+    assert config.group_size == 4
+    assert config.env_config["temperatures"] == pytest.approx(temperature_schedule(4, 0.5, 0.6).tolist())
+
+
+def test_a_fresh_policy_fits_the_environment():
+    """Its chunks, its instructions and its cameras."""
+    experiment = Experiment(environment=Environment(chunk_size=3, token_length=9, cameras=("agentview", "wrist")))
+    policy = load_policy(**experiment.policy_keywords())
+    assert (policy.config.chunk_size, policy.config.token_length) == (3, 9)
+    assert policy.config.image_keys == ("image", "wrist_image")
+
+
+def test_a_checkpoint_brings_its_own_configuration():
+    """Nothing else is said about the policy."""
+    experiment = Experiment(policy=PolicyConfig(path="runs/first/policy"))
+    assert experiment.policy_keywords() == {"kind": "tiny", "path": "runs/first/policy"}
+
+
+def test_unset_options_are_left_to_the_environment():
+    """Not every id has suites."""
+    assert Environment().kwargs("eval") == {"split": "eval", "image_size": 64, "cameras": ("agentview",)}
+
+
+@pytest.mark.parametrize("name", sorted(presets.PRESETS))
+def test_presets_are_sound(name):
+    """Under their own name, before anything is built."""
+    experiment = presets.PRESETS[name]()
+    experiment.to_rllib().validate()
+    assert experiment.name == name
+
+
+@pytest.mark.parametrize("name", sorted(presets.PRESETS))
+def test_every_field_of_a_preset_can_be_replaced(name):
+    """By keyword."""
+    assert presets.PRESETS[name](seed=9, iterations=2).replace(name="mine") == presets.PRESETS[name]().replace(
+        seed=9, iterations=2, name="mine"
+    )
+
+
+def test_members_must_fill_whole_groups():
+    """The error names both numbers."""
+    experiment = Experiment(ttrl=TTRL(n_votes_per_prompt=5), resources=Resources(num_envs_per_env_runner=64))
+    with pytest.raises(InvalidArgumentError, match=r"\(64\), actually: 5"):
+        experiment.to_rllib().validate()
+
+
+@pytest.mark.parametrize("name", rllib_configs.__all__)
+def test_public_names_are_there(name):
+    """Although they are imported only when asked for."""
+    assert getattr(importlib.import_module("rllib_configs"), name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    """As of any module."""
+    with pytest.raises(AttributeError, match="'rllib_configs' has no attribute 'DQN'"):
+        rllib_configs.DQN  # noqa: B018  (asking is the test)
+
+
+def test_importing_the_package_does_not_import_rllib():
+    """So that `vla --help` answers at once."""
+    code = "import sys, rllib_configs, rllib_configs.cli; print({'ray', 'torch'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
