@@ -16,7 +16,7 @@ def tabletop_ttrl(**changes: Any) -> Experiment:
     """
     return Experiment(
         name="tabletop_ttrl",
-        iterations=100,
+        iterations=60,
         time_limit_minutes=9.0,
         environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1, 2, 3)),
         bc=BehaviourCloning(demonstrations_per_task=25, steps=2500),
