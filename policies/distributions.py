@@ -26,7 +26,8 @@ class TokenDistribution:
         """Sampled tokens, int64 (B, slots)."""
         # One uniform number a slot against the cumulative probabilities; multinomial takes no 3-D input.
         cumulative = self.log_probs.exp().cumsum(-1)
-        uniform = torch.rand_like(cumulative[..., :1]) * cumulative[..., -1:]
+        # 1 - rand lies in (0, 1]: a draw of exactly 0 would pick the first bin however improbable it is.
+        uniform = (1.0 - torch.rand_like(cumulative[..., :1])) * cumulative[..., -1:]
         return (cumulative < uniform).sum(-1)
 
     def mode(self) -> Tensor:

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.distributions import TokenDistribution, token_cross_entropy
-
-TEMPERATURE = "temperature"
-"""Observation key: float32 (B, 1), the sampling temperature of each trajectory."""
+from vla_envs.spec import TEMPERATURE
 
 
 class ActionSample(NamedTuple):

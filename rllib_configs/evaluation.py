@@ -15,8 +15,7 @@ from rllib_configs.experiment import Environment
 from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import GroupVectorEnv
-from vla_envs.group.vector_env import TEMPERATURE
-from vla_envs.spec import Prompt
+from vla_envs.spec import TEMPERATURE, Prompt
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ STATE = "state"
 INSTRUCTION = "instruction"
 """str: the language instruction."""
 
+TEMPERATURE = "temperature"
+"""float32 (1,): the sampling temperature of a member of a group; only groups observe it."""
+
 CAMERA_KEYS = {"agentview": IMAGE, "wrist": WRIST_IMAGE}
 """Camera name -> observation key."""
 

@@ -25,7 +25,7 @@ TTRL = "ttrl"
 
 
 class VLAPPO(PPO):
-    """Samples ``groups_per_iteration`` whole groups, then updates on the trajectories that carry signal."""
+    """Samples at least ``groups_per_iteration`` whole groups, then updates on the trajectories that carry signal."""
 
     @classmethod
     def get_default_config(cls) -> VLAPPOConfig:
@@ -61,6 +61,8 @@ class VLAPPO(PPO):
                 _uses_new_env_runners=True,
                 _return_metrics=True,
             )
+            if not results:
+                raise RuntimeError("No environment runner returned trajectories; the log above has their errors.")
             self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
             episodes += sampled
         return episodes

@@ -31,28 +31,22 @@ class GroupCallback(RLlibCallback):
             rewards = TRAJECTORY_REWARDS[config.trajectory_reward](*outcome)
             for key, value in _group_metrics(outcome.success, outcome.steps, rewards).items():
                 metrics_logger.log_value(("ttrl", key), value, reduce="mean", window=config.groups_per_iteration)
-            if config.adv_estimator not in ESTIMATORS:
-                kept += [_scored(episode, reward, 0.0) for episode, reward in zip(episodes, rewards, strict=True)]
-                continue
-            advantages = group_advantages(rewards, config.adv_estimator)
-            # A trajectory of zero advantage has no gradient: its images need not travel.
-            kept += [
-                _scored(episode, reward, advantage)
-                for episode, reward, advantage in zip(episodes, rewards, advantages, strict=True)
-                if advantage != 0.0
-            ]
+            grouped = config.adv_estimator in ESTIMATORS
+            advantages = group_advantages(rewards, config.adv_estimator) if grouped else np.zeros(len(rewards))
+            # Without an entropy bonus a trajectory of zero advantage has no gradient: its images need not travel.
+            droppable = (advantages == 0.0) & (grouped and config.entropy_coeff == 0.0)
+            kept += [_scored(episodes[i], rewards[i], advantages[i]) for i in np.flatnonzero(~droppable)]
         samples[:] = kept
 
 
 def _group_metrics(success: np.ndarray, steps: np.ndarray, rewards: np.ndarray) -> dict[str, float]:
-    metrics = {
+    return {
         "success_rate": float(success.mean()),
         "pass_at_n": float(success.any()),
         "reward": float(rewards.mean()),
         "frac_zero_std_groups": float(np.ptp(rewards) == 0.0),
         "steps": float(steps.mean()),
     }
-    return metrics
 
 
 def _scored(episode: SingleAgentEpisode, reward: float, advantage: float) -> SingleAgentEpisode:

@@ -41,6 +41,8 @@ class VLAPPOConfig(PPOConfig):
             batch_mode="complete_episodes",
             # A round of real simulator episodes takes minutes; RLlib would drop it after one.
             sample_timeout_s=None,
+            # With one request in flight RLlib drops weight syncs, and runners act with stale weights.
+            max_requests_in_flight_per_env_runner=4,
         )
         self.callbacks(GroupCallback)
         self.clip_param = 0.2
@@ -105,6 +107,8 @@ class VLAPPOConfig(PPOConfig):
             raise InvalidArgumentError(
                 f"Expect `groups_per_iteration` to be at least 1, actually: {self.groups_per_iteration}."
             )
+        # PPO bounds minibatches by a batch size that means nothing here: batches are counted in groups.
+        self.train_batch_size_per_learner = max(self.minibatch_size, self.train_batch_size_per_learner or 0)
         super().validate()
 
     def get_default_learner_class(self) -> type:

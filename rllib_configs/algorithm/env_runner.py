@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
 from rllib_configs.algorithm.rollout import rollout
@@ -58,8 +60,5 @@ class GroupEnvRunner(SingleAgentEnvRunner):
 
     def _stamp_weights(self, episode: SingleAgentEpisode) -> None:
         """Note which weights acted; the learner reports how far behind its own they were."""
-        import numpy as np
-        from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
-
         column = np.full(len(episode), self._weights_seq_no)
         episode.extra_model_outputs[WEIGHTS_SEQ_NO] = InfiniteLookbackBuffer(data=column, lookback=0)

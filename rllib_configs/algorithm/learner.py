@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies.rl_module import TOKEN_ENTROPY, TOKEN_LOGP
 from rllib_configs.algorithm.callbacks import GROUP_ADVANTAGE
+from rllib_configs.algorithm.config import GAE
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS
 
 
@@ -28,7 +29,7 @@ class VLALearner(PPOTorchLearner):
 
     @property
     def _uses_critic(self) -> bool:
-        return self.config.adv_estimator == "gae"
+        return self.config.adv_estimator == GAE
 
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]
@@ -38,7 +39,8 @@ class VLALearner(PPOTorchLearner):
         advantages = batch[Columns.ADVANTAGES if self._uses_critic else GROUP_ADVANTAGE][:, None]
         log_ratio = fwd_out[TOKEN_LOGP] - batch[TOKEN_LOGP]
         ratio = log_ratio.exp()
-        clipped = ratio.clamp(1.0 - config.clip_param, 1.0 + (config.clip_param_high or config.clip_param))
+        high = config.clip_param if config.clip_param_high is None else config.clip_param_high
+        clipped = ratio.clamp(1.0 - config.clip_param, 1.0 + high)
         policy_loss = -_mean(torch.minimum(ratio * advantages, clipped * advantages), mask)
         entropy = _mean(fwd_out[TOKEN_ENTROPY], mask)
         loss = policy_loss - self.entropy_coeff_schedulers_per_module[module_id].get_current_value() * entropy

@@ -58,4 +58,6 @@ def group_advantages(rewards: ArrayLike, estimator: str = "grpo") -> NDArray[np.
         raise InvalidArgumentError(
             f"Expect `rewards` to have at least 2 trajectories a group, actually shape: {rewards.shape}."
         )
-    return ESTIMATORS[estimator](rewards)
+    # Rounding leaves 1e-16 where the rewards are equal, which a caller could take for a signal.
+    equal = np.ptp(rewards, axis=-1, keepdims=True) == 0.0
+    return np.where(equal, 0.0, ESTIMATORS[estimator](rewards))

@@ -27,6 +27,6 @@ def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDAr
     """
     if n < 1:
         raise InvalidArgumentError(f"Expect `n` to be at least 1, actually: {n}.")
-    if base <= 0 or spread < 0:
+    if not (0 < base < np.inf and 0 <= spread < np.inf):
         raise InvalidArgumentError(f"Expect `base` above 0 and `spread` at least 0, actually: {base} and {spread}.")
     return np.linspace(base, base + spread, n, dtype=np.float32)

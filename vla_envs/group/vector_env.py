@@ -8,15 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice
-from vla_envs.spec import Prompt
-
-TEMPERATURE = "temperature"
-"""Observation key: float32 (1,), the sampling temperature of the member."""
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, check_choice
+from vla_envs.spec import TEMPERATURE, Prompt
 
 MODES = ("hold",)
 
@@ -93,14 +91,7 @@ class GroupVectorEnv(VectorEnv):
         self.temperatures = _check_temperatures(temperatures, group_size)
         self.prompts = prompts
         self.envs = [make() for make in env_fns]
-        self.metadata = {**self.envs[0].metadata, **self.metadata}
-        self.render_mode = self.envs[0].render_mode
-        self._member_space = self.envs[0].observation_space
-        self.single_action_space = self.envs[0].action_space
-        self.single_observation_space = _with_temperature(self._member_space)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self._buffer = create_empty_array(self._member_space, self.num_envs)
+        self._take_over(self.envs[0])
         self._queue: Iterator[Prompt] = iter(())
         self._next_group_id = 0
         self._observations: list[Any] = [None] * self.num_envs
@@ -124,7 +115,18 @@ class GroupVectorEnv(VectorEnv):
         return self._stack(), self._gather()
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """Step the active members; ``actions``: (num_envs, ...), those of idle members are ignored."""
+        """Step the active members; ``actions``: (num_envs, ...), those of idle members are ignored.
+
+        Raises:
+            ResetNeeded: before the first ``reset``.
+            InvalidActionError: not one action per member.
+        """
+        if self._next_group_id == 0:
+            raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
+        if len(actions) != self.num_envs:
+            raise InvalidActionError(
+                f"Expect one action for each of {self.num_envs} members, actually: {len(actions)}."
+            )
         rewards = np.zeros(self.num_envs, np.float64)
         terminated = np.zeros(self.num_envs, bool)
         truncated = np.zeros(self.num_envs, bool)
@@ -144,6 +146,17 @@ class GroupVectorEnv(VectorEnv):
         """Close every member."""
         for env in self.envs:
             env.close()
+
+    def _take_over(self, member: gym.Env) -> None:
+        """Adopt the spaces and metadata of the members, which are all alike."""
+        self.metadata = {**member.metadata, **self.metadata}
+        self.render_mode = member.render_mode
+        self._member_space = member.observation_space
+        self.single_action_space = member.action_space
+        self.single_observation_space = _with_temperature(self._member_space)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self._buffer = create_empty_array(self._member_space, self.num_envs)
 
     def _reset_group(self, group: int, options: dict[str, Any]) -> None:
         first = group * self.group_size
@@ -190,7 +203,7 @@ def _check_temperatures(temperatures: ArrayLike | None, group_size: int) -> NDAr
     if temperatures is None:
         return np.ones(group_size, np.float32)
     checked = np.asarray(temperatures, np.float32)
-    if checked.shape != (group_size,) or not (checked > 0).all():
+    if checked.shape != (group_size,) or not ((checked > 0) & np.isfinite(checked)).all():
         raise InvalidArgumentError(
             f"Expect `temperatures` to be {group_size} positive numbers, actually: {checked.tolist()}."
         )

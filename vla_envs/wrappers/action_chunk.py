@@ -10,7 +10,7 @@ from gymnasium import spaces
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 from numpy.typing import ArrayLike
 
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
 """Wrappers that change nothing in a step, so that ``step_chunk`` may be called behind them."""
@@ -64,7 +64,7 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Execute the chunk ``action`` (K, A) until the episode ends."""
         chunk = np.asarray(action)
         if chunk.shape != self.action_space.shape:
-            raise InvalidArgumentError(
+            raise InvalidActionError(
                 f"Expect the action chunk to have shape {self.action_space.shape}, actually: {chunk.shape}."
             )
         if self._chunked is not None:

@@ -19,9 +19,11 @@ def test_advantages_of_a_group_sum_to_zero(estimator, rewards):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_equal_rewards_carry_no_signal(estimator):
-    """All-success and all-failure groups leave nothing to learn."""
-    assert not group_advantages(np.ones((2, 4)), estimator).any()
+@pytest.mark.parametrize("n", range(2, 10))
+def test_equal_rewards_carry_no_signal(estimator, n):
+    """Exactly none, whatever the reward: rounding must not look like an advantage."""
+    rewards = np.repeat(1 / (1 + np.arange(81) / 80), n).reshape(81, n)
+    assert not group_advantages(rewards, estimator).any()
 
 
 @given(rewards=groups)

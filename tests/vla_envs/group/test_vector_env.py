@@ -6,7 +6,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from tests.reach_env import ReachEnv
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.group import GroupVectorEnv, temperature_schedule
 from vla_envs.spec import Prompt
 
@@ -170,3 +170,17 @@ def test_unknown_mode_names_the_valid_ones():
     """Only what is built."""
     with pytest.raises(InvalidArgumentError, match="'hold'"):
         make(mode="free")
+
+
+def test_one_action_per_member_is_needed():
+    """A missing one would leave a member standing still."""
+    envs = make()
+    envs.reset(seed=0)
+    with pytest.raises(InvalidActionError, match="6 members, actually: 5"):
+        envs.step(np.zeros((5, 7), np.float32))
+
+
+def test_stepping_needs_a_reset():
+    """There is no episode before."""
+    with pytest.raises(gym.error.ResetNeeded, match="reset"):
+        make().step(np.zeros((6, 7), np.float32))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.reach_env import REACH, ReachEnv
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.wrappers import ActionChunk, EfficiencyReward
 
 START = {"task_id": 0, "init_state_id": 3}
@@ -84,7 +84,7 @@ def test_a_chunk_of_another_shape_is_refused(shape):
     """The error names both shapes."""
     env = ActionChunk(ReachEnv(), 4)
     env.reset(seed=0)
-    with pytest.raises(InvalidArgumentError, match=r"\(4, 7\)"):
+    with pytest.raises(InvalidActionError, match=r"\(4, 7\)"):
         env.step(np.zeros(shape))
 
 
