@@ -14,7 +14,9 @@ from pathlib import Path
 def atomic_directory(target: Path) -> Iterator[Path]:
     """A fresh directory beside ``target`` that takes its place when the block ends well.
 
-    If the block raises, or the process dies in it, ``target`` stays as it was.
+    If the block raises, or the process dies in it, ``target`` stays as it was. Replacing a directory
+    takes two renames: a process that dies between them leaves the old one beside ``target``, in a
+    folder of a hidden name.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "weights"
@@ -33,6 +35,28 @@ def atomic_directory(target: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A path beside ``target`` to write a file at, which takes its place when the block ends well.
+
+    The path has the suffix of ``target``, from which writers of pictures and videos read the format.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with atomic_path(target) as path:
+    ...     _ = path.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{os.getpid()}.{target.name}")
+    try:
+        yield scratch
+        os.replace(scratch, target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def atomic_write_text(target: Path, text: str) -> None:
     """Write a text file aside and rename it into place.
 
@@ -42,21 +66,21 @@ def atomic_write_text(target: Path, text: str) -> None:
     >>> target.read_text()
     'whole'
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text)
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with atomic_path(target) as path:
+        path.write_text(text)
 
 
 def _replace(source: Path, target: Path) -> None:
     """Rename a directory over another; a directory that is not empty must be moved away first."""
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
-        os.replace(target, old)
+    if not target.exists():
         os.replace(source, target)
-        shutil.rmtree(old.parent)
-    else:
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
+    os.replace(target, old)
+    try:
         os.replace(source, target)
+    except BaseException:
+        os.replace(old, target)
+        old.parent.rmdir()
+        raise
+    shutil.rmtree(old.parent)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
 from rllib_configs.evaluation import wilson_interval
+from vla_envs.files import atomic_path
 
 
 class CurvePoint(NamedTuple):
@@ -19,12 +22,8 @@ class CurvePoint(NamedTuple):
 
 def plot_curve(sampled: Sequence[float], points: Sequence[CurvePoint], title: str, path: Path) -> None:
     """Sampled success per iteration and greedy held-out success with its 95 % band, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot(range(1, len(sampled) + 1), sampled, color="#9aa5b1", lw=1, label="training states, sampled")
     iterations = [point.iteration for point in points]
     low, high = zip(*(wilson_interval(point.successes, point.episodes) for point in points), strict=True)
@@ -34,7 +33,5 @@ def plot_curve(sampled: Sequence[float], points: Sequence[CurvePoint], title: st
     axes.set(xlabel="iteration", ylabel="success rate", ylim=(0, 1), title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    scratch = path.with_suffix(".partial.png")
-    figure.savefig(scratch, dpi=120)
-    plt.close(figure)
-    scratch.replace(path)
+    with atomic_path(path) as scratch:
+        figure.savefig(scratch, dpi=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from policies.interface import Policy
 from rllib_configs.experiment import Environment
+from vla_envs.files import atomic_path
 from vla_envs.spec import Prompt
 from vla_envs.wrappers import TokenizeInstruction
 
@@ -40,12 +42,13 @@ def record(policy: Policy, environment: Environment, prompts: Sequence[Prompt], 
 def write_grid(rows: Sequence[tuple[str, Sequence[Frames]]], path: Path) -> None:
     """Write labelled rows of episodes as one MP4; an episode that has ended shows its last frame."""
     length = max(len(frames) for _, episodes in rows for frames in episodes) + FPS
-    scratch = path.with_suffix(".partial.mp4")
-    with imageio.get_writer(scratch, fps=FPS, codec="libx264", quality=7, macro_block_size=2) as writer:
+    with (
+        atomic_path(path) as scratch,
+        imageio.get_writer(scratch, fps=FPS, codec="libx264", quality=7, macro_block_size=2) as writer,
+    ):
         for time in range(length):
             lines = [_row(label, [frames[min(time, len(frames) - 1)] for frames in eps]) for label, eps in rows]
             writer.append_data(np.concatenate(lines))
-    scratch.replace(path)
 
 
 def _record_episode(policy: Policy, env: gym.Env, prompt: Prompt, stride: int) -> Frames:
@@ -85,6 +88,4 @@ def _row(label: str, tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def _wrapped(text: str, width: int) -> str:
-    import textwrap
-
     return "\n".join(textwrap.wrap(text, width)[:2])

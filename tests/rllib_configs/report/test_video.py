@@ -71,6 +71,13 @@ def test_the_grid_has_every_frame_of_the_longest_episode(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["g.mp4"]
 
 
+def test_an_interrupted_video_leaves_nothing(tmp_path):
+    """Neither a part of it nor a scratch file."""
+    with pytest.raises(ValueError, match="dimension"):
+        write_grid([("before", [still(50, 2)]), ("after", [still(50, 2), still(50, 2)])], tmp_path / "g.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_episode_that_has_ended_shows_its_last_frame(tmp_path):
     """While the other one goes on."""
     short, long = [*still(20, 1), *still(200, 1)], still(20, 9)
