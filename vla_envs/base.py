@@ -38,7 +38,9 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         task_id: the task, several tasks, or None for every task of the suite. ``reset`` draws
             from these when its options name none.
         split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from.
-        max_episode_steps: step limit in executed control steps; None takes the task's own.
+        max_episode_steps: step limit in executed control steps; None takes the task's own. ``gymnasium.make``
+            keeps its ``max_episode_steps`` for a TimeLimit outside the environment: limit steps with
+            :func:`vla_envs.registration.make_env` instead.
         render_mode: None or ``"rgb_array"``.
 
     Raises:

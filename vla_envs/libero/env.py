@@ -44,10 +44,12 @@ class LiberoEnv(VLAEnv):
         suite: ``"libero_spatial"``, ``"libero_object"``, ``"libero_goal"``, ``"libero_10"`` or ``"libero_90"``.
         task_id: the task, several tasks, or None for every task of the suite.
         cameras: any of ``"agentview"`` (observation key ``image``) and ``"wrist"`` (``wrist_image``;
-            its official name ``"robot0_eye_in_hand"`` works as well).
+            its official name ``"robot0_eye_in_hand"`` works as well); a plain name is one camera.
         image_size: height and width of the images in pixels.
         split: ``"train"`` (initial states 0-24), ``"eval"`` (25-49) or ``"all"``.
         max_episode_steps: step limit; None takes the suite's: 220, 280, 300, 520 and 400 in the order above.
+            ``gymnasium.make`` keeps its ``max_episode_steps`` for a TimeLimit outside the environment:
+            limit steps with :func:`vla_envs.registration.make_env` instead.
         render_mode: None or ``"rgb_array"``.
         assets: the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the user's cache.
 
@@ -62,7 +64,7 @@ class LiberoEnv(VLAEnv):
         self,
         suite: str = "libero_spatial",
         task_id: int | Sequence[int] | None = 0,
-        cameras: Sequence[str] = ("agentview",),
+        cameras: str | Sequence[str] = ("agentview",),
         image_size: int = 256,
         split: str = "all",
         max_episode_steps: int | None = None,

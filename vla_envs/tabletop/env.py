@@ -46,9 +46,11 @@ class TabletopEnv(VLAEnv):
     Args:
         task_id: the task, several tasks, or None for all of them.
         image_size: height and width of the images, 16 to 1024 pixels.
-        cameras: of ``"agentview"`` and ``"wrist"``.
+        cameras: of ``"agentview"`` and ``"wrist"``; a plain name is one camera.
         split: ``"train"``, ``"eval"`` or ``"all"``.
-        max_episode_steps: step limit; None takes the task's own.
+        max_episode_steps: step limit; None takes the task's own. ``gymnasium.make``
+            keeps its ``max_episode_steps`` for a TimeLimit outside the environment: limit steps with
+            :func:`vla_envs.registration.make_env` instead.
         render_mode: None or ``"rgb_array"``: the main camera at 256 x 256 pixels, or at
             ``image_size`` if that is larger.
 
@@ -68,7 +70,7 @@ class TabletopEnv(VLAEnv):
         self,
         task_id: int | Sequence[int] | None = None,
         image_size: int = 128,
-        cameras: Sequence[str] = ("agentview",),
+        cameras: str | Sequence[str] = ("agentview",),
         split: str = "all",
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
@@ -81,10 +83,11 @@ class TabletopEnv(VLAEnv):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
         )
+        cameras = (cameras,) if isinstance(cameras, str) else tuple(cameras)
         for camera in cameras:
             check_choice("cameras", camera, spec.CAMERA_KEYS, UnknownCameraError)
         size = spec.check_image_size(image_size)
-        self.cameras = tuple(cameras)
+        self.cameras = cameras
         self.observation_space = spec.observation_space([spec.CAMERA_KEYS[each] for each in self.cameras], size)
         self.action_space = spec.action_space()
         self.world = World([], [])

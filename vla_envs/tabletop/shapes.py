@@ -28,7 +28,6 @@ HANDLE = (58, 58, 64)
 PALM = (226, 229, 234)
 ARM = (196, 200, 208)
 FINGER = (66, 70, 80)
-PAD = (112, 118, 130)
 Ring = tuple[float, float, float]
 """A level disc: radius (m), height (m) and brightness."""
 UP = np.array([0.0, 0.0, 1.0], np.float32)

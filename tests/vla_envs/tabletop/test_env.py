@@ -46,9 +46,10 @@ def test_default_observation() -> None:
         (("wrist",), {"wrist_image"}),
         (["agentview", "wrist"], {"image", "wrist_image"}),
         ((), set()),
+        ("wrist", {"wrist_image"}),
     ],
 )
-def test_cameras(cameras: tuple[str, ...], keys: set[str]) -> None:
+def test_cameras(cameras: str | tuple[str, ...], keys: set[str]) -> None:
     """Each camera asked for is in the observation, and no other."""
     env = TabletopEnv(cameras=cameras, image_size=32)
     observation, _ = env.reset(seed=0)
