@@ -24,27 +24,42 @@ def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demons
     Raises:
         InvalidArgumentError: an environment without a scripted expert, or more demonstrations than training states.
     """
+    env = _make(environment, bc)
+    rng = np.random.default_rng(seed)
+    rows: list[Row] = []
+    for prompt in _draw_prompts(env.unwrapped, bc.demonstrations_per_task, rng):
+        rows += _demonstrate(env, prompt, environment.chunk_size, bc.noise, rng)
+    env.close()
+    return _stack(rows, environment.chunk_size)
+
+
+def check(environment: Environment, bc: BehaviourCloning) -> None:
+    """Raise what :func:`collect` would, without collecting."""
+    _make(environment, bc).close()
+
+
+def _make(environment: Environment, bc: BehaviourCloning) -> TokenizeInstruction:
     env = environment.make("train")
     if not isinstance(env.unwrapped, TabletopEnv):
         raise InvalidArgumentError(
             f"Expect an environment with a scripted expert to clone, which is VLA-Tabletop-v0, actually: "
             f"{environment.id}. Give a checkpoint with --policy.path, or --bc.demonstrations-per-task 0."
         )
-    rng = np.random.default_rng(seed)
-    wrapped = TokenizeInstruction(env, environment.token_length)
-    rows: list[Row] = []
-    for prompt in _draw_prompts(env.unwrapped, bc.demonstrations_per_task, rng):
-        rows += _demonstrate(wrapped, prompt, environment.chunk_size, bc.noise, rng)
-    env.close()
-    return _stack(rows, environment.chunk_size)
+    available = min(len(_training_states(env.unwrapped, task_id)) for task_id in env.unwrapped.task_ids)
+    if bc.demonstrations_per_task > available:
+        raise InvalidArgumentError(
+            f"Expect at most {available} demonstrations per task, actually: {bc.demonstrations_per_task}."
+        )
+    return TokenizeInstruction(env, environment.token_length)
+
+
+def _training_states(env: TabletopEnv, task_id: int) -> range:
+    return init_states_of("train", env.num_init_states(task_id))
 
 
 def _draw_prompts(env: TabletopEnv, per_task: int, rng: np.random.Generator) -> Iterator[Prompt]:
     for task_id in env.task_ids:
-        states = init_states_of("train", env.num_init_states(task_id))
-        if per_task > len(states):
-            raise InvalidArgumentError(f"Expect at most {len(states)} demonstrations per task, actually: {per_task}.")
-        for state in rng.choice(states, per_task, replace=False):
+        for state in rng.choice(_training_states(env, task_id), per_task, replace=False):
             yield Prompt(task_id, int(state))
 
 

@@ -30,19 +30,20 @@ class Episode:
     max_steps: int
 
 
-def held_out_prompts(environment: Environment, split: str, num_episodes: int, train_ok: bool = False) -> list[Prompt]:
-    """``num_episodes`` prompts of a split, spread evenly over the tasks, the same at every call.
+def held_out_prompts(
+    environment: Environment, split: str = "eval", num_episodes: int | None = None, train_ok: bool = False
+) -> list[Prompt]:
+    """``num_episodes`` prompts of a split, spread evenly over the tasks, the same at every call; None takes all.
 
     Raises:
-        InvalidArgumentError: a split that training draws from, unless ``train_ok``, or no episodes.
+        InvalidArgumentError: a split that training draws from, unless ``train_ok``, or more episodes
+            than the split has initial states, or none.
     """
     if split != "eval" and not train_ok:
         raise InvalidArgumentError(
             f"Expect the evaluation `split` to be 'eval', which training never sees, actually: {split!r}. "
             "Say so with --train-ok if you mean to measure on training states."
         )
-    if num_episodes < 1:
-        raise InvalidArgumentError(f"Expect `num_episodes` to be at least 1, actually: {num_episodes}.")
     env = environment.make(split)
     assert isinstance(env.unwrapped, VLAEnv)
     by_task: dict[int, list[Prompt]] = {}
@@ -50,7 +51,13 @@ def held_out_prompts(environment: Environment, split: str, num_episodes: int, tr
         by_task.setdefault(prompt.task_id, []).append(prompt)
     env.close()
     rounds = zip(*by_task.values(), strict=True)
-    return [prompt for one_of_each in rounds for prompt in one_of_each][:num_episodes]
+    prompts = [prompt for one_of_each in rounds for prompt in one_of_each]
+    if num_episodes is not None and not 1 <= num_episodes <= len(prompts):
+        raise InvalidArgumentError(
+            f"Expect `num_episodes` to be 1 to {len(prompts)}, the initial states of split {split!r}, "
+            f"actually: {num_episodes}."
+        )
+    return prompts[:num_episodes]
 
 
 def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:

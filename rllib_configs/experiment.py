@@ -3,16 +3,54 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import load_env_creator
 
 from rllib_configs.algorithm.config import VLAPPOConfig
-from vla_envs.errors import UnknownCameraError, check_choice
+from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
 from vla_envs.group import temperature_schedule
-from vla_envs.registration import make_env
+from vla_envs.registration import find_spec, make_env
 from vla_envs.spec import CAMERA_KEYS
+
+LEAST: Mapping[str, float] = {
+    "seed": 0,
+    "iterations": 0,
+    "time_limit_minutes": 0,
+    "environment.chunk_size": 1,
+    "environment.token_length": 1,
+    "bc.demonstrations_per_task": 0,
+    "bc.noise": 0,
+    "bc.steps": 1,
+    "bc.learning_rate": 0,
+    "bc.batch_size": 1,
+    "ttrl.n_votes_per_prompt": 1,
+    "ppo.groups_per_iteration": 1,
+    "ppo.learning_rate": 0,
+    "ppo.num_epochs": 1,
+    "ppo.minibatch_size": 1,
+    "ppo.clip_param": 0,
+    "ppo.clip_param_high": 0,
+    "ppo.entropy_coeff": 0,
+    "ppo.grad_clip": 0,
+    "resources.num_env_runners": 0,
+    "resources.num_envs_per_env_runner": 1,
+    "resources.num_learners": 0,
+    "resources.torch_threads": 1,
+    "evaluation.num_episodes": 1,
+    "evaluation.num_envs": 1,
+    "evaluation.interval": 1,
+    "evaluation.curve_episodes": 1,
+    "evaluation.videos": 0,
+    "evaluation.video_stride": 1,
+}
+"""Field of an experiment -> its least value; None passes where a field may be None. Others are checked where used."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +58,7 @@ class Environment:
     """Which tasks, and what the policy sees of them."""
 
     id: str = "VLA-Tabletop-v0"
-    """Environment id, registered by ``vla_envs``."""
+    """Environment id of ``vla_envs``, or ``module:id`` of one that keeps to its contract."""
     suite: str | None = None
     """Suite of an id that has several, such as ``libero_spatial``; None takes the id's own."""
     task_id: int | tuple[int, ...] | None = None
@@ -51,6 +89,40 @@ class Environment:
         """One environment over the initial states of ``split``."""
         return make_env(self.id, render_mode=render_mode, **self.kwargs(split))
 
+    def validate(self) -> None:
+        """Check that the id is registered and that its environment takes the options.
+
+        Raises:
+            InvalidArgumentError: an option that the environment does not have, such as a suite.
+            gymnasium.error.Error: no such id.
+        """
+        try:
+            creator = find_spec(self.id).entry_point
+        except ModuleNotFoundError as error:
+            raise InvalidArgumentError(
+                f"Expect the `environment.id` to be an id, or module:id, actually: {self.id!r} ({error})."
+            ) from error
+        if isinstance(creator, str):
+            creator = load_env_creator(creator)
+        options = inspect.signature(creator).parameters  # type: ignore[arg-type]
+        if any(each.kind is each.VAR_KEYWORD for each in options.values()):
+            return
+        unknown = [f"`{key}`" for key in self.kwargs("train") if key not in options]
+        if unknown:
+            raise InvalidArgumentError(
+                f"Expect an environment with the option {', '.join(unknown)}, actually: {self.id!r}, which has none."
+            )
+
+    def policy_config(self) -> dict[str, Any]:
+        """What the configuration of a policy says in this environment."""
+        for camera in self.cameras:
+            check_choice("cameras", camera, CAMERA_KEYS, UnknownCameraError)
+        return {
+            "chunk_size": self.chunk_size,
+            "token_length": self.token_length,
+            "image_keys": tuple(CAMERA_KEYS[camera] for camera in self.cameras),
+        }
+
     def group_kwargs(self, split: str) -> dict[str, Any]:
         """Keywords of ``gymnasium.make_vec``, groups aside."""
         return {**self.kwargs(split), "chunk_size": self.chunk_size, "token_length": self.token_length}
@@ -76,7 +148,7 @@ class BehaviourCloning:
     """Standard deviation of the disturbance of the executed translations, in action units."""
     steps: int = 3000
     """Gradient steps."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     """Adam's."""
     batch_size: int = 32
     """States per gradient step."""
@@ -138,8 +210,6 @@ class Resources:
 class Evaluation:
     """Greedy evaluation on initial states that training never sees."""
 
-    split: str = "eval"
-    """Initial states to evaluate on."""
     num_episodes: int = 320
     """Episodes of the tables before and after, spread evenly over the tasks."""
     num_envs: int = 32
@@ -147,9 +217,9 @@ class Evaluation:
     interval: int = 10
     """Training iterations between the points of the learning curve."""
     curve_episodes: int = 96
-    """Episodes per point of the learning curve."""
+    """Episodes per point of the learning curve: the first of those of the tables."""
     videos: int = 6
-    """Episodes in the video grid."""
+    """Episodes in the video grid: the first of those of the tables."""
     video_stride: int = 1
     """Control steps per video frame."""
 
@@ -178,15 +248,24 @@ class Experiment:
         """Keywords of :func:`policies.registry.load_policy`."""
         if self.policy.path is not None:
             return {"kind": self.policy.kind, "path": self.policy.path}
-        environment = self.environment
-        for camera in environment.cameras:
-            check_choice("cameras", camera, CAMERA_KEYS, UnknownCameraError)
-        config = {
-            "chunk_size": environment.chunk_size,
-            "token_length": environment.token_length,
-            "image_keys": tuple(CAMERA_KEYS[camera] for camera in environment.cameras),
-        }
-        return {"kind": self.policy.kind, "config": config}
+        return {"kind": self.policy.kind, "config": self.environment.policy_config()}
+
+    def validate(self) -> None:
+        """Check what can be checked without making an environment or a policy.
+
+        Raises:
+            InvalidArgumentError: a value that cannot work; the message names its field.
+            gymnasium.error.Error: no such environment id.
+        """
+        if self.name in ("", "..") or Path(self.name).name != self.name:
+            raise InvalidArgumentError(f"Expect the `name` to be that of one directory, actually: {self.name!r}.")
+        for name, least in LEAST.items():
+            value = reduce(getattr, name.split("."), self)
+            # Not value < least: NaN is neither.
+            if value is not None and not value >= least:  # type: ignore[operator]
+                raise InvalidArgumentError(f"Expect `{name}` to be at least {least}, actually: {value}.")
+        self.environment.validate()
+        self.to_rllib().validate()
 
     def to_rllib(self) -> VLAPPOConfig:
         """The algorithm configuration, for ``tune.run(VLAPPO, config=...)`` or ``.build_algo()``."""
@@ -194,22 +273,36 @@ class Experiment:
 
         from policies.rl_module import VLAModule
 
-        ttrl, ppo, resources = self.ttrl, self.ppo, self.resources
-        temperatures = temperature_schedule(ttrl.n_votes_per_prompt, ttrl.base_temperature, ttrl.temperature_range)
-        env_config = {
-            **self.environment.group_kwargs("train"),
-            "group_size": ttrl.n_votes_per_prompt,
-            "temperatures": temperatures.tolist(),
-        }
+        resources, env_id = self.resources, self.environment.id
         config = VLAPPOConfig()
-        config.environment(f"vla_envs:{self.environment.id}", env_config=env_config)
+        # The module before the colon is what a worker process imports to know the id.
+        config.environment(env_id if ":" in env_id else f"vla_envs:{env_id}", env_config=self._group_config())
         config.env_runners(
             num_env_runners=resources.num_env_runners, num_envs_per_env_runner=resources.num_envs_per_env_runner
         )
         config.learners(num_learners=resources.num_learners)
+        model_config = {"policy": self.policy_keywords()}
+        config.rl_module(rl_module_spec=RLModuleSpec(module_class=VLAModule, model_config=model_config))
+        config.debugging(seed=self.seed)
+        self._set_update(config)
+        return config
+
+    def _group_config(self) -> dict[str, Any]:
+        """The keywords of the group environment that a runner makes."""
+        ttrl = self.ttrl
+        temperatures = temperature_schedule(ttrl.n_votes_per_prompt, ttrl.base_temperature, ttrl.temperature_range)
+        return {
+            **self.environment.group_kwargs("train"),
+            "group_size": ttrl.n_votes_per_prompt,
+            "temperatures": temperatures.tolist(),
+        }
+
+    def _set_update(self, config: VLAPPOConfig) -> None:
+        """Say how rewards become gradient steps."""
+        ppo = self.ppo
         config.groups(
             adv_estimator=ppo.adv_estimator,
-            trajectory_reward=ttrl.reward,
+            trajectory_reward=self.ttrl.reward,
             groups_per_iteration=ppo.groups_per_iteration,
             clip_param_high=ppo.clip_param_high,
         )
@@ -221,10 +314,6 @@ class Experiment:
             entropy_coeff=ppo.entropy_coeff,
             grad_clip=ppo.grad_clip,
         )
-        model_config = {"policy": self.policy_keywords()}
-        config.rl_module(rl_module_spec=RLModuleSpec(module_class=VLAModule, model_config=model_config))
-        config.debugging(seed=self.seed)
-        return config
 
     def replace(self, **changes: Any) -> Experiment:
         """A copy with other fields.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from policies.behaviour_cloning import clone
 from policies.interface import Policy
 from policies.registry import load_policy
+from rllib_configs import demonstrations
 from rllib_configs.algorithm import VLAPPO
-from rllib_configs.demonstrations import collect
 from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate
 from rllib_configs.experiment import Experiment, PolicyConfig
 from rllib_configs.progress import Progress
@@ -62,10 +64,13 @@ class Run:
 
     def __init__(self, experiment: Experiment, root: Path) -> None:
         # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
-        experiment.to_rllib().validate()
+        experiment.validate()
         self.experiment = experiment
-        evaluation = experiment.evaluation
-        self.prompts = held_out_prompts(experiment.environment, evaluation.split, evaluation.num_episodes)
+        self.clones = experiment.policy.path is None and experiment.bc.demonstrations_per_task > 0
+        if self.clones:
+            demonstrations.check(experiment.environment, experiment.bc)
+        self.prompts = held_out_prompts(experiment.environment, "eval", experiment.evaluation.num_episodes)
+        self.policy = _load_policy(experiment)
         self.sampled: list[float] = []
         self.curve: list[CurvePoint] = []
         self.directory = _new_directory(root, experiment.name)
@@ -74,7 +79,6 @@ class Run:
     def execute(self) -> Path:
         """Do everything."""
         atomic_write_text(self.directory / "config.json", json.dumps(dataclasses.asdict(self.experiment), indent=2))
-        torch.manual_seed(self.experiment.seed)
         torch.set_num_threads(self.experiment.resources.torch_threads)
         policy = self._first_policy()
         policy.save_pretrained(self.directory / "policy_before")
@@ -91,14 +95,12 @@ class Run:
         return self.directory
 
     def _first_policy(self) -> Policy:
-        experiment, bc = self.experiment, self.experiment.bc
-        policy = load_policy(**experiment.policy_keywords())
-        if experiment.policy.path is None and bc.demonstrations_per_task:
+        experiment, bc, policy = self.experiment, self.experiment.bc, self.policy
+        if self.clones:
             self.progress.phase("behaviour cloning")
-            demonstrations = collect(experiment.environment, bc, experiment.seed)
             clone(
                 policy,
-                demonstrations,
+                demonstrations.collect(experiment.environment, bc, experiment.seed),
                 steps=bc.steps,
                 learning_rate=bc.learning_rate,
                 batch_size=bc.batch_size,
@@ -123,9 +125,20 @@ class Run:
         started = PolicyConfig(kind=experiment.policy.kind, path=str(self.directory.resolve() / "policy_before"))
         self.progress.phase("starting RLlib")
         algorithm = build_algorithm(experiment.replace(policy=started))
-        log = ResultLog(self.directory)
-        self._mark(0, first_rate)
-        deadline = time.monotonic() + 60 * (experiment.time_limit_minutes or float("inf"))
+        try:
+            with closing(ResultLog(self.directory)) as log:
+                self._mark(0, first_rate)
+                self._iterate(algorithm, log)
+            with atomic_directory(self.directory / "checkpoint") as folder:
+                # RLlib takes a relative path for a URL without a scheme.
+                algorithm.save_to_path(folder.resolve())
+            return algorithm.policy_copy()
+        finally:
+            algorithm.stop()
+
+    def _iterate(self, algorithm: VLAPPO, log: ResultLog) -> None:
+        experiment, limit = self.experiment, self.experiment.time_limit_minutes
+        deadline = math.inf if limit is None else time.monotonic() + 60 * limit
         for iteration in range(1, experiment.iterations + 1):
             result = algorithm.train()
             self.sampled.append(float(result["ttrl"]["success_rate"]))
@@ -138,13 +151,6 @@ class Run:
             log.write(iteration, result, rate)
             if last:
                 break
-        log.close()
-        with atomic_directory(self.directory / "checkpoint") as folder:
-            # RLlib takes a relative path for a URL without a scheme.
-            algorithm.save_to_path(folder.resolve())
-        policy = algorithm.policy_copy()
-        algorithm.stop()
-        return policy
 
     def _mark(self, iteration: int, rate: float) -> None:
         episodes = min(self.experiment.evaluation.curve_episodes, len(self.prompts))
@@ -166,6 +172,26 @@ def build_algorithm(experiment: Experiment) -> VLAPPO:
         paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
         ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})
     return experiment.to_rllib().build_algo()
+
+
+def _load_policy(experiment: Experiment) -> Policy:
+    """The policy to start from.
+
+    Raises:
+        InvalidArgumentError: a checkpoint made for another environment.
+        MissingAssetsError: no checkpoint.
+    """
+    torch.manual_seed(experiment.seed)
+    policy = load_policy(**experiment.policy_keywords())
+    for name, expected in experiment.environment.policy_config().items():
+        given = getattr(policy.config, name)
+        # A camera that the policy does not look at does no harm.
+        if not (set(given) <= set(expected) if name == "image_keys" else given == expected):
+            raise InvalidArgumentError(
+                f"Expect the `{name}` of {experiment.policy.path} to fit the environment's, which is {expected}, "
+                f"actually: {given}."
+            )
+    return policy
 
 
 def _new_directory(root: Path, name: str) -> Path:

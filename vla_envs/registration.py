@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 
 if TYPE_CHECKING:
     from vla_envs.group import GroupVectorEnv
@@ -30,6 +31,18 @@ def register_envs() -> None:
             gym.register(id=env_id, entry_point=entry_point, vector_entry_point=vector_entry_point)
 
 
+def find_spec(env_id: str) -> EnvSpec:
+    """What is registered under ``id`` or ``module:id``, whose module is imported first.
+
+    >>> find_spec("vla_envs:VLA-Tabletop-v0").id
+    'VLA-Tabletop-v0'
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    return gym.spec(name)
+
+
 def make_env(env_id: str, *, max_episode_steps: int | None = None, **kwargs: Any) -> gym.Env:
     """``gymnasium.make``, except that the step limit goes to the environment.
 
@@ -40,10 +53,7 @@ def make_env(env_id: str, *, max_episode_steps: int | None = None, **kwargs: Any
     >>> env.reset(seed=0)[1]["max_steps"]
     7
     """
-    module, _, name = env_id.rpartition(":")
-    if module:
-        importlib.import_module(module)
-    spec = copy.deepcopy(gym.spec(name))
+    spec = copy.deepcopy(find_spec(env_id))
     if max_episode_steps is not None:
         spec.kwargs["max_episode_steps"] = max_episode_steps
     return gym.make(spec, **kwargs)

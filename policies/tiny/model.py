@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from policies.distributions import token_cross_entropy
 from policies.interface import Policy
 from policies.tiny.config import TinyConfig
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.files import atomic_directory
 from vla_envs.spec import STATE
 from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
@@ -109,13 +109,13 @@ class TinyPolicy(Policy):
         """Load a directory that :meth:`save_pretrained` wrote.
 
         Raises:
-            FileNotFoundError: the directory lacks one of its two files.
+            MissingAssetsError: the directory lacks one of its two files.
             InvalidArgumentError: one of them is damaged, of another version, or does not fit the other.
         """
         folder = Path(path)
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / name).is_file():
-                raise FileNotFoundError(
+                raise MissingAssetsError(
                     f"Expect `{folder}` to hold {CONFIG_FILE} and {WEIGHTS_FILE}, but {name} is missing."
                 )
         policy = cls(_read_config(folder / CONFIG_FILE))

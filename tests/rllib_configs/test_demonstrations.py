@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rllib_configs.demonstrations import collect
+from rllib_configs.demonstrations import check, collect
 from rllib_configs.experiment import BehaviourCloning, Environment
 from tests.rllib_configs.seeker import ENVIRONMENT
 from vla_envs.errors import InvalidArgumentError
@@ -105,10 +105,10 @@ def test_the_same_seed_gives_the_same_demonstrations(disturbed):
 def test_there_are_only_so_many_training_states():
     """The error names their number."""
     with pytest.raises(InvalidArgumentError, match="at most 50 demonstrations per task, actually: 51"):
-        collect(TABLETOP, dataclasses.replace(CALM, demonstrations_per_task=51), seed=0)
+        check(TABLETOP, dataclasses.replace(CALM, demonstrations_per_task=51))
 
 
 def test_an_environment_without_an_expert_is_refused():
     """The error says what to do instead."""
     with pytest.raises(InvalidArgumentError, match=r"VLA-Seek-v0.*--policy\.path"):
-        collect(ENVIRONMENT, CALM, seed=0)
+        check(ENVIRONMENT, CALM)

@@ -32,8 +32,8 @@ def test_a_training_split_can_be_insisted_on():
 
 
 def test_prompts_are_never_seen_in_training():
-    """However many are asked for."""
-    prompts = held_out_prompts(TABLETOP, "eval", 1000)
+    """None takes all of them."""
+    prompts = held_out_prompts(TABLETOP)
     assert len(prompts) == len(set(prompts)) == 150
     assert not {prompt.init_state_id for prompt in prompts} & set(init_states_of("train", 100))
 
@@ -54,10 +54,10 @@ def test_prompts_are_the_same_at_every_call():
     assert held_out_prompts(TABLETOP, "eval", 8) == prompts[:8]
 
 
-@pytest.mark.parametrize("count", [0, -1])
-def test_no_episodes_are_an_error(count):
-    """A negative number would quietly drop the last prompts."""
-    with pytest.raises(InvalidArgumentError, match=f"`num_episodes`.*actually: {count}"):
+@pytest.mark.parametrize("count", [0, -1, 151])
+def test_only_so_many_episodes_can_be_had(count):
+    """The error names their number; a negative one would quietly drop the last prompts."""
+    with pytest.raises(InvalidArgumentError, match=f"`num_episodes` to be 1 to 150.*actually: {count}"):
         held_out_prompts(TABLETOP, "eval", count)
 
 

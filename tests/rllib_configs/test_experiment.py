@@ -2,16 +2,19 @@
 
 import dataclasses
 import importlib
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
 import rllib_configs
 from policies.registry import load_policy
 from rllib_configs import VLAPPOConfig, presets
-from rllib_configs.experiment import PPO, TTRL, Environment, Experiment, PolicyConfig, Resources
+from rllib_configs.experiment import LEAST, PPO, TTRL, Environment, Experiment, PolicyConfig, Resources
+from tests.rllib_configs.seeker import ENVIRONMENT
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import temperature_schedule
 
@@ -35,6 +38,14 @@ TRANSLATED = [
     for each in dataclasses.fields(kind)
     if each.name != "torch_threads"  # which is the run's own
 ]
+
+
+def with_field(name, value):
+    """The default experiment with another value of a dotted field."""
+    part, _, field = name.rpartition(".")
+    if not part:
+        return Experiment(**{field: value})
+    return Experiment(**{part: dataclasses.replace(getattr(Experiment(), part), **{field: value})})
 
 
 def translated(experiment):
@@ -96,7 +107,7 @@ def test_unset_options_are_left_to_the_environment():
 def test_presets_are_sound(name):
     """Under their own name, before anything is built."""
     experiment = presets.PRESETS[name]()
-    experiment.to_rllib().validate()
+    experiment.validate()
     assert experiment.name == name
 
 
@@ -113,6 +124,50 @@ def test_members_must_fill_whole_groups():
     experiment = Experiment(ttrl=TTRL(n_votes_per_prompt=5), resources=Resources(num_envs_per_env_runner=64))
     with pytest.raises(InvalidArgumentError, match=r"\(64\), actually: 5"):
         experiment.to_rllib().validate()
+
+
+@pytest.mark.parametrize("name", sorted(LEAST))
+def test_values_below_the_least_are_named(name):
+    """Together with the least one, which is sound."""
+    with pytest.raises(InvalidArgumentError, match=rf"^Expect `{name}` to be at least {LEAST[name]}, actually: -1\.$"):
+        with_field(name, -1).validate()
+
+
+def test_a_number_that_is_none_is_named():
+    """NaN is neither below nor above anything."""
+    with pytest.raises(InvalidArgumentError, match=r"`bc\.learning_rate`.*nan"):
+        with_field("bc.learning_rate", math.nan).validate()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../../x", "/tmp/x", "a/b", "a/"])
+def test_the_name_is_that_of_one_directory(name):
+    """A run stays under its root."""
+    with pytest.raises(InvalidArgumentError, match="`name`"):
+        Experiment(name=name).validate()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        (Environment(suite="tabletop"), "the option `suite`, actually: 'VLA-Tabletop-v0'"),
+        (Environment(id="CartPole-v1"), "the option `split`, `image_size`, `cameras`, actually: 'CartPole-v1'"),
+        (Environment(id="nowhere:VLA-Foo-v0"), "actually: 'nowhere:VLA-Foo-v0'"),
+        (Environment(id="VLA-Foo-v0"), "`VLA-Foo` doesn't exist"),
+    ],
+)
+def test_an_environment_that_does_not_fit_is_named(environment, message):
+    """Before it is made."""
+    with pytest.raises((InvalidArgumentError, gym.error.UnregisteredEnv), match=message):
+        Experiment(environment=environment).validate()
+
+
+@pytest.mark.parametrize("environment", [ENVIRONMENT, Environment(id="VLA-Libero-v0", suite="libero_goal")])
+def test_environments_of_the_contract_fit(environment):
+    """Also one that another module registers, which RLlib's workers then import."""
+    experiment = Experiment(environment=environment)
+    experiment.validate()
+    module, _, name = environment.id.rpartition(":")
+    assert experiment.to_rllib().env == f"{module or 'vla_envs'}:{name}"
 
 
 @pytest.mark.parametrize("name", rllib_configs.__all__)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import imageio.v2 as imageio
 import pytest
@@ -10,11 +11,23 @@ import torch
 
 import policies.tiny.model
 from policies.registry import load_policy
+from policies.tiny import TinyConfig, TinyPolicy
 from rllib_configs import VLAPPO
 from rllib_configs.evaluation import held_out_prompts
-from rllib_configs.experiment import PPO, TTRL, BehaviourCloning, Environment, Evaluation, Experiment, Resources
+from rllib_configs.experiment import (
+    PPO,
+    TTRL,
+    BehaviourCloning,
+    Environment,
+    Evaluation,
+    Experiment,
+    PolicyConfig,
+    Resources,
+)
+from rllib_configs.report.log import ResultLog
 from rllib_configs.run import load_experiment, train
-from vla_envs.errors import InvalidArgumentError
+from tests.rllib_configs.seeker import ENV_ID
+from vla_envs.errors import InvalidArgumentError, VLAEnvsError
 
 pytestmark = pytest.mark.slow
 
@@ -146,15 +159,51 @@ def test_a_run_can_go_on_from_a_policy(directory, tmp_path):
     [
         {"ttrl": TTRL(n_votes_per_prompt=3)},
         {"ppo": PPO(adv_estimator="nsr")},
-        {"evaluation": Evaluation(split="train")},
         {"evaluation": Evaluation(num_episodes=0)},
+        {"evaluation": Evaluation(num_episodes=101)},
+        {"evaluation": Evaluation(video_stride=0)},
+        {"bc": BehaviourCloning(demonstrations_per_task=51)},
+        {"environment": Environment(id=ENV_ID)},
+        {"policy": PolicyConfig(kind="huge")},
+        {"policy": PolicyConfig(path="nope")},
+        {"name": "../outside"},
     ],
 )
 def test_an_unsound_experiment_fails_before_it_leaves_a_trace(tmp_path, changes):
     """And not after hours of work."""
-    with pytest.raises(InvalidArgumentError):
-        train(SHRUNKEN.replace(**changes), tmp_path)
+    root = tmp_path / "runs"
+    with pytest.raises(VLAEnvsError):
+        train(SHRUNKEN.replace(**changes), root)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "config"),
+    [
+        ("chunk_size", TinyConfig(chunk_size=5)),
+        ("token_length", TinyConfig(chunk_size=4, token_length=9)),
+        ("image_keys", TinyConfig(chunk_size=4, image_keys=("image", "wrist_image"))),
+    ],
+)
+def test_a_checkpoint_of_another_environment_is_refused(tmp_path, field, config):
+    """The error names both values."""
+    TinyPolicy(config).save_pretrained(tmp_path / "policy")
+    experiment = SHRUNKEN.replace(policy=PolicyConfig(path=str(tmp_path / "policy")))
+    with pytest.raises(InvalidArgumentError, match=re.escape(f"actually: {getattr(config, field)}.")) as error:
+        train(experiment, tmp_path)
+    assert f"`{field}`" in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+
+
+def test_a_failed_training_stops_the_algorithm(local_ray, tmp_path, monkeypatch):
+    """Its runners and files are let go of."""
+    stopped = []
+    monkeypatch.setattr(VLAPPO, "train", lambda self: 1 / 0)
+    monkeypatch.setattr(VLAPPO, "stop", lambda self: stopped.append("algorithm"))
+    monkeypatch.setattr(ResultLog, "close", lambda self: stopped.append("log"))
+    with pytest.raises(ZeroDivisionError):
+        train(SHRUNKEN, tmp_path)
+    assert stopped == ["log", "algorithm"]
 
 
 @pytest.mark.parametrize("text", ["{", '{"iterations": "many"}', '{"bc": 3}'])

@@ -14,6 +14,7 @@ import policies.tiny.model
 from policies.tiny import TinyConfig, TinyPolicy
 from policies.tiny.model import spatial_softmax
 from tests.policies.observations import CONFIG, fresh_policy, observe
+from vla_envs.errors import MissingAssetsError
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
 
@@ -152,7 +153,7 @@ def test_a_missing_file_is_named(tmp_path, name):
     """Together with the directory."""
     POLICY.save_pretrained(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}.*{name} is missing"):
+    with pytest.raises(MissingAssetsError, match=rf"{tmp_path}.*{name} is missing"):
         TinyPolicy.from_pretrained(tmp_path)
 
 
