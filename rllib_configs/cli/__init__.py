@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from gymnasium.error import DependencyNotInstalled
+import gymnasium as gym
 
 from vla_envs.errors import VLAEnvsError
 
@@ -15,10 +15,12 @@ COMMANDS = {
     "assets": "install the assets that a simulator needs, e.g. vla assets libero --from pack.tar.xz",
 }
 """Command -> what it does; each lives in the module of its name."""
+OWN_PACKAGES = ("vla_envs", "policies", "rllib_configs")
+"""An import from these that fails is no missing extra."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; errors of this package end it with one line instead of a traceback."""
+    """Run a command; errors of this package and missing extras end it with one line instead of a traceback."""
     command, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if command in ("-h", "--help"):
         print(_usage())
@@ -28,10 +30,18 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         importlib.import_module(f"rllib_configs.cli.{command}").main(arguments)
-    except (VLAEnvsError, DependencyNotInstalled) as error:
-        print(f"vla {command}: {error}", file=sys.stderr)
-        return 1
+    except (VLAEnvsError, gym.error.Error) as error:
+        return _fail(command, str(error))
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in OWN_PACKAGES:
+            raise
+        return _fail(command, f"{error}. Install it with: pip install 'vla-envs[rllib]'")
     return 0
+
+
+def _fail(command: str, message: str) -> int:
+    print(f"vla {command}: {message}", file=sys.stderr)
+    return 1
 
 
 def _usage() -> str:

@@ -25,8 +25,8 @@ class Arguments:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Directory of the run."""
-    num_episodes: int = 320
-    """Episodes, spread evenly over the tasks."""
+    num_episodes: int | None = None
+    """Episodes, spread evenly over the tasks; None takes every initial state of the split."""
     split: str = "eval"
     """Initial states to start from."""
     train_ok: bool = False

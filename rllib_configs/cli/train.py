@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import tyro
 
 from rllib_configs.experiment import Experiment
@@ -22,5 +20,4 @@ def main(arguments: list[str]) -> None:
     check_choice("preset", preset, PRESETS)
     default = PRESETS[preset]()
     experiment = tyro.cli(Experiment, args=options, default=default, prog=f"vla train {preset}")
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     train(experiment)

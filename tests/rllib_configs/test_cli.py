@@ -2,11 +2,16 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from rllib_configs.cli import COMMANDS, main
 from rllib_configs.run import load_experiment
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SMALL = [
     *("--name", "quick"),
@@ -82,6 +87,64 @@ def test_an_unsound_value_ends_in_one_line(capsys, tmp_path, monkeypatch):
     assert main(["train", "tabletop_ttrl", "--ttrl.n-votes-per-prompt", "5"]) == 1
     assert capsys.readouterr().err.startswith("vla train: Expect the `group_size` to divide")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--environment.id", "VLA-Foo-v0"],
+        ["--environment.suite", "libero_goal"],
+        ["--policy.path", "nope"],
+        ["--evaluation.num-envs", "0"],
+        ["--resources.num-envs-per-env-runner", "0"],
+    ],
+)
+def test_a_bad_option_ends_in_one_line(capsys, tmp_path, monkeypatch, options):
+    """And leaves nothing behind."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "tabletop_ttrl", *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("vla train: ")
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "module"), [("train", "tyro"), ("evaluate", "rich.console")])
+def test_a_missing_extra_is_named(capsys, monkeypatch, command, module):
+    """With the command that installs it."""
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"rllib_configs.cli.{command}", raising=False)
+    assert main([command]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"vla {command}: import of {module}")
+    assert error.endswith("pip install 'vla-envs[rllib]'\n")
+    assert error.count("\n") == 1
+
+
+def test_a_broken_import_of_our_own_is_no_missing_extra(monkeypatch):
+    """It keeps its traceback."""
+    monkeypatch.setitem(sys.modules, "rllib_configs.cli.train", None)
+    with pytest.raises(ImportError):
+        main(["train"])
+
+
+def test_assets_need_no_extra(tmp_path):
+    """Whoever has only LIBERO installs its assets by this command."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['tyro', 'rich', 'ray', 'torch', 'pydantic', 'mujoco']));"
+        f"from rllib_configs.cli import main; sys.exit(main(['assets', 'libero', '--from', '{tmp_path}/pack']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"vla assets: There is no asset pack at {tmp_path}/pack")
+
+
+def test_assets_of_an_unknown_simulator(capsys):
+    """With the code of a usage error."""
+    with pytest.raises(SystemExit) as stop:
+        main(["assets", "gazebo"])
+    assert stop.value.code == 2
+    assert "'libero'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
