@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,9 +43,9 @@ class Progress:
         learner = result.get("learners", {}).get("default_policy", {})
         self._line(
             f"iteration {iteration:3d}/{self.experiment.iterations}"
-            f"  sampled success {ttrl['success_rate']:4.0%}"
-            f"  reward {ttrl['reward']:.3f}"
-            f"  KL {learner.get('approx_kl', 0.0):.4f}"
+            f"  sampled success {_number(ttrl.get('success_rate'), '4.0%')}"
+            f"  reward {_number(ttrl.get('reward'), '.3f')}"
+            f"  KL {_number(learner.get('approx_kl'), '.4f')}"
             f"  {result['time_this_iter_s']:4.1f} s, {left / 60:4.1f} min left"
         )
 
@@ -63,4 +64,9 @@ class Progress:
 
     def _line(self, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        self.console.print(f"[dim]{minutes:02d}:{seconds:02d}[/]  {text}")
+        self.console.print(f"[dim]{minutes:02d}:{seconds:02d}[/]  {text}", soft_wrap=True)
+
+
+def _number(value: float | None, form: str) -> str:
+    """The number, or a dash where nothing was measured: an iteration without a signal updates nothing."""
+    return "-" if value is None or math.isnan(value) else format(float(value), form)

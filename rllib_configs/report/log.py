@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
@@ -41,10 +42,10 @@ class ResultLog:
         self._csv.writeheader()
 
     def write(self, iteration: int, result: Mapping[str, Any], eval_success_rate: float | None) -> None:
-        """Add an iteration; ``eval_success_rate`` is None where none was measured."""
+        """Add an iteration; what is None or NaN was not measured and is left out."""
         row = {name: _look_up(result, path) for name, path in SCALARS.items()}
         row["eval/success_rate"] = eval_success_rate
-        known = {name: float(value) for name, value in row.items() if value is not None}
+        known = {name: float(each) for name, each in row.items() if each is not None and not math.isnan(each)}
         for name, value in known.items():
             self._events.add_scalar(name, value, iteration)
         self._csv.writerow({"iteration": iteration, **known})

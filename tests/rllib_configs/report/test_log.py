@@ -1,6 +1,7 @@
 """Scalars of every iteration on disk."""
 
 import csv
+import math
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -15,7 +16,7 @@ def directory(tmp_path):
     """Two iterations, of which the second was evaluated and had nothing to learn from."""
     log = ResultLog(tmp_path)
     log.write(1, RESULT, None)
-    log.write(2, {"ttrl": {"success_rate": 0.75}}, 0.5)
+    log.write(2, {"ttrl": {"success_rate": 0.75}, "learners": {"default_policy": {"approx_kl": math.nan}}}, 0.5)
     log.close()
     return tmp_path
 
