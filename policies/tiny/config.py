@@ -30,7 +30,7 @@ class TinyConfig:
     """Side of an image patch in pixels."""
     channels: int = 32
     """Channels of the convolutions."""
-    heads: int = 8
+    heads: int = 16
     """Attention heads: key points per image."""
     hidden: int = 256
     """Width of the fully connected layers."""

@@ -19,7 +19,8 @@ def libero_ttrl(**changes: Any) -> Experiment:
         environment=Environment(id="VLA-Libero-v0", suite="libero_spatial", task_id=0, image_size=128),
         bc=BehaviourCloning(demonstrations_per_task=0),
         ttrl=TTRL(n_votes_per_prompt=4),
-        ppo=PPO(groups_per_iteration=2),
+        # The bonus keeps a policy that has not succeeded yet exploring: without any success rewards say nothing.
+        ppo=PPO(groups_per_iteration=2, entropy_coeff=0.001),
         resources=Resources(num_env_runners=2, num_envs_per_env_runner=4),
         evaluation=Evaluation(num_episodes=4, num_envs=4, interval=3, curve_episodes=4, videos=2, video_stride=4),
     ).replace(**changes)

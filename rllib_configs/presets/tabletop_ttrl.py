@@ -19,7 +19,7 @@ def tabletop_ttrl(**changes: Any) -> Experiment:
         iterations=60,
         time_limit_minutes=9.0,
         environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1, 2, 3)),
-        bc=BehaviourCloning(demonstrations_per_task=25, steps=2500),
+        bc=BehaviourCloning(demonstrations_per_task=15, steps=2000),
         ppo=PPO(groups_per_iteration=32),
         resources=Resources(num_env_runners=2, num_envs_per_env_runner=128),
         evaluation=Evaluation(num_episodes=200, curve_episodes=200, videos=6),
