@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import tyro
 
 from rllib_configs.experiment import Experiment
@@ -20,4 +22,6 @@ def main(arguments: list[str]) -> None:
     check_choice("preset", preset, PRESETS)
     default = PRESETS[preset]()
     experiment = tyro.cli(Experiment, args=options, default=default, prog=f"vla train {preset}")
+    # RLlib's notices at the start would bury the progress.
+    logging.getLogger("ray").setLevel(logging.ERROR)
     train(experiment)
