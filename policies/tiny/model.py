@@ -68,7 +68,6 @@ class TinyPolicy(Policy):
         self.action_head = ActionHead(config, self.slots)
         self.value_head = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1))
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, config.bins), persistent=False)
 
     def logits_and_value(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Action logits (B, slots, bins) and values (B,)."""
@@ -88,7 +87,7 @@ class TinyPolicy(Policy):
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots) as the centres of their bins, float32 (B, K, A) in [-1, 1]."""
-        return self.centres[tokens].unflatten(1, (self.chunk_size, self.action_dim))
+        return self.action_head.centres[tokens].unflatten(1, (self.chunk_size, self.action_dim))
 
     def encode(self, actions: Tensor) -> Tensor:
         """Actions (B, K, A) as the nearest tokens, int64 (B, slots)."""
