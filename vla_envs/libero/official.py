@@ -61,11 +61,7 @@ def make_problem(bddl_file: Path, assets: Path) -> Any:
     Raises:
         DependencyNotInstalled: a package that LIBERO imports is missing.
     """
-    with quiet_import():
-        wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
-        errors = require_extra("robosuite.utils.errors", "libero")
-        libero: Any = importlib.import_module("libero.libero")
-    libero._assets_path_cache = str(assets)
+    wrapper, errors = _environment_modules(assets)
     for seed in itertools.count():
         np.random.seed(seed)
         try:
@@ -74,10 +70,39 @@ def make_problem(bddl_file: Path, assets: Path) -> Any:
             continue
 
 
+def make_reference(bddl_file: Path, assets: Path, image_size: int | None = None) -> Any:
+    """The official environment as its users construct it: ``OffScreenRenderEnv``.
+
+    Args:
+        bddl_file: the task.
+        assets: the asset folder.
+        image_size: height and width of both cameras in pixels; None makes the same environment without a renderer.
+
+    Raises:
+        DependencyNotInstalled: a package that LIBERO imports is missing.
+    """
+    wrapper, errors = _environment_modules(assets)
+    while True:  # the generator has moved on when the objects did not fit
+        try:
+            if image_size is None:
+                return wrapper.ControlEnv(str(bddl_file), has_offscreen_renderer=False, use_camera_obs=False)
+            return wrapper.OffScreenRenderEnv(
+                bddl_file_name=str(bddl_file), camera_heights=image_size, camera_widths=image_size
+            )
+        except errors.RandomizationError:
+            continue
+
+
 def control_functions() -> ModuleType:
     """robosuite's compiled functions of operational space control."""
     with quiet_import():
         return require_extra("robosuite.utils.control_utils", "libero")
+
+
+def transform_functions() -> ModuleType:
+    """robosuite's functions of rotations."""
+    with quiet_import():
+        return require_extra("robosuite.utils.transform_utils", "libero")
 
 
 @contextmanager
@@ -107,6 +132,16 @@ def quiet_import() -> Iterator[None]:
             del os.environ["LIBERO_CONFIG_PATH"]
         else:
             os.environ["LIBERO_CONFIG_PATH"] = before
+
+
+def _environment_modules(assets: Path) -> tuple[ModuleType, ModuleType]:
+    """LIBERO's environments, which take their meshes and textures from ``assets``, and robosuite's errors."""
+    with quiet_import():
+        wrapper = require_extra("libero.libero.envs.env_wrapper", "libero")
+        errors = require_extra("robosuite.utils.errors", "libero")
+        libero: Any = importlib.import_module("libero.libero")
+    libero._assets_path_cache = str(assets)
+    return wrapper, errors
 
 
 def _config_folder(named: str | None) -> Path:
