@@ -82,7 +82,7 @@ class Parity:
 
     Args:
         suite: name of the suite.
-        image_size: height and width of the images in pixels.
+        image_size: height and width of the images in pixels; None compares none.
         max_episode_steps: step limit of an episode; None takes the suite's.
         assets: the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the user's cache.
 
@@ -93,7 +93,7 @@ class Parity:
     def __init__(
         self,
         suite: str,
-        image_size: int = 256,
+        image_size: int | None = 256,
         max_episode_steps: int | None = None,
         assets: str | Path | None = None,
     ) -> None:
@@ -104,8 +104,8 @@ class Parity:
         self.chunked = LiberoEnv(
             suite,
             None,
-            cameras=("agentview", "wrist"),
-            image_size=image_size,
+            cameras=() if image_size is None else ("agentview", "wrist"),
+            image_size=image_size or 256,
             max_episode_steps=max_episode_steps,
             assets=assets,
         )

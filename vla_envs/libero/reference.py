@@ -91,8 +91,12 @@ class Reference:
         return np.concatenate([seen["robot0_eef_pos"], rotation, seen["robot0_gripper_qpos"]], dtype=np.float32)
 
     def images(self) -> dict[str, NDArray[np.uint8]]:
-        """The images of the last step that was drawn, rotated by 180 degrees: observation key -> (size, size, 3)."""
-        return {key: self._observation[name][::-1, ::-1] for key, name in IMAGES.items()}
+        """The images of the last step that was drawn, rotated by 180 degrees: observation key -> (size, size, 3).
+
+        Empty without an image size.
+        """
+        names = IMAGES if self._draws else {}
+        return {key: self._observation[name][::-1, ::-1] for key, name in names.items()}
 
     def close(self) -> None:
         """Free the environment; its resources would otherwise be deleted in whichever context is current."""
