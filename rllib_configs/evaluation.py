@@ -69,7 +69,7 @@ def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt]
         prompts=prompts,
         **environment.group_kwargs("all"),
     )
-    tasks = envs.envs[0].unwrapped.tasks  # type: ignore[attr-defined]
+    tasks = envs.members.envs[0].unwrapped.tasks
     episodes: list[Episode] = []
     while len(episodes) < len(prompts):
         episodes += _round(policy, envs, tasks)

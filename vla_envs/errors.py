@@ -25,6 +25,7 @@ __all__ = [
     "UnknownSuiteError",
     "UnknownTaskError",
     "VLAEnvsError",
+    "WorkerError",
     "check_choice",
     "require_extra",
 ]
@@ -68,6 +69,10 @@ class DamagedAssetsError(VLAEnvsError, OSError):
 
 class RendererUnavailableError(VLAEnvsError, RuntimeError):
     """No OpenGL (or Vulkan) library could be loaded to draw with."""
+
+
+class WorkerError(VLAEnvsError, RuntimeError):
+    """A process that runs environments failed, and its replacements did too."""
 
 
 def check_choice(

@@ -69,6 +69,9 @@ def make_groups(
     mode: str = "hold",
     temperatures: Any = None,
     prompts: Any = None,
+    num_workers: int = 0,
+    worker_timeout: float = 300.0,
+    worker_env: Any = None,
     **env_kwargs: Any,
 ) -> GroupVectorEnv:
     """The vector entry point of every id: ``gymnasium.make_vec(id, num_envs=P*N, group_size=N, ...)``.
@@ -80,6 +83,7 @@ def make_groups(
         chunk_size: apply :class:`~vla_envs.wrappers.ActionChunk` of this size; None applies none.
         token_length: apply :class:`~vla_envs.wrappers.TokenizeInstruction` of this length; None applies none.
         mode, temperatures, prompts: as in :class:`~vla_envs.group.GroupVectorEnv`.
+        num_workers, worker_timeout, worker_env: as there; 0 workers keep the members in this process.
         **env_kwargs: go to the environment, ``max_episode_steps`` too.
     """
     from vla_envs.group import GroupVectorEnv
@@ -93,7 +97,16 @@ def make_groups(
             env = TokenizeInstruction(env, token_length)
         return env
 
-    return GroupVectorEnv([make_member] * num_envs, group_size, mode, temperatures, prompts)
+    return GroupVectorEnv(
+        [make_member] * num_envs,
+        group_size,
+        mode,
+        temperatures,
+        prompts,
+        num_workers=num_workers,
+        worker_timeout=worker_timeout,
+        worker_env=worker_env,
+    )
 
 
 # By name and not as partials in register(): Gymnasium writes a spec as JSON only when it holds no callable.

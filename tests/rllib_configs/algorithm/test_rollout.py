@@ -113,7 +113,7 @@ def test_members_that_have_ended_cost_no_simulation(module):
     torch.manual_seed(0)
     envs = make_envs()
     episodes = rollout(module, envs, explore=True, seed=0)
-    simulated = [env.unwrapped.steps_simulated for env in envs.envs]
+    simulated = [env.unwrapped.steps_simulated for env in envs.members.envs]
     assert simulated == [episode.get_infos(-1)["elapsed_steps"] for episode in episodes]
     assert min(simulated) < max(simulated)
 

@@ -18,7 +18,7 @@ def make(num_envs=6, group_size=3, env=ReachEnv, **kwargs):
 def towards_targets(envs):
     """Actions that bring every second member to its target and leave the others where they are."""
     actions = np.zeros(envs.action_space.shape, np.float32)
-    for index, env in enumerate(envs.envs):
+    for index, env in enumerate(envs.members.envs):
         if index % 2 == 0:
             actions[index, :2] = 4 * (env.targets[env.prompt.task_id] - env.position)
     return actions
@@ -90,12 +90,12 @@ def test_a_member_that_has_ended_idles_without_simulation():
         assert (rewards == terminated).all()
     assert (ends == 1).all()
     assert infos["success"].tolist() == [True, False] * 3
-    assert [env.steps_simulated for env in envs.envs] == infos["elapsed_steps"].tolist()
-    simulated = [env.steps_simulated for env in envs.envs]
+    assert [env.steps_simulated for env in envs.members.envs] == infos["elapsed_steps"].tolist()
+    simulated = [env.steps_simulated for env in envs.members.envs]
     _, rewards, terminated, truncated, _ = envs.step(towards_targets(envs))
     assert not rewards.any()
     assert not (terminated | truncated).any()
-    assert [env.steps_simulated for env in envs.envs] == simulated
+    assert [env.steps_simulated for env in envs.members.envs] == simulated
 
 
 def test_final_state_is_there_exactly_for_members_that_ended():

@@ -1,0 +1,28 @@
+"""Members of a group in processes of their own, which are replaced when they die or hang."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group.members import EnvFns, LocalMembers, Members
+from vla_envs.group.workers.members import WorkerMembers
+
+__all__ = ["WorkerMembers", "make_members"]
+
+
+def make_members(
+    env_fns: EnvFns, num_workers: int, worker_timeout: float, worker_env: Sequence[Mapping[str, str]] | None
+) -> Members:
+    """The members in ``num_workers`` processes, or in this one for 0.
+
+    Raises:
+        InvalidArgumentError: ``worker_env`` without a worker, or arguments that :class:`WorkerMembers` refuses.
+    """
+    if num_workers != 0:
+        return WorkerMembers(env_fns, num_workers, worker_timeout, worker_env)
+    if worker_env is not None:
+        raise InvalidArgumentError(
+            f"Expect `num_workers` to be at least 1 where `worker_env` is given, actually: {num_workers}."
+        )
+    return LocalMembers(env_fns)

@@ -1,0 +1,151 @@
+"""The parent's side of a worker process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from gymnasium import spaces
+from gymnasium.vector.utils import CloudpickleWrapper
+
+from vla_envs.group.members import EnvFns, LocalMembers
+from vla_envs.group.workers.observations import SharedObservations
+from vla_envs.group.workers.process import Answer, Done, Failed, serve
+
+GRACE = 5.0
+"""Seconds that a process has to end by itself before it is killed, and that a killed one has to be gone."""
+
+# Not fork: a forked process inherits locks, threads and a GL driver that does not survive it.
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class Worker:
+    """A place for one worker process after another, with the members that they host.
+
+    Args:
+        index: names the worker in messages.
+        members: the indices of its members.
+        env_fns: their constructors.
+        space: of their observations.
+        variables: environment variables of the process.
+        timeout: seconds in which a command must be answered.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        members: range,
+        env_fns: EnvFns,
+        space: spaces.Space,
+        variables: Mapping[str, str],
+        timeout: float,
+    ) -> None:
+        self.index = index
+        self.members = members
+        self.replacements = 0
+        """Processes replaced since a command was last answered."""
+        self._make = CloudpickleWrapper(partial(LocalMembers, tuple(env_fns)))  # type: ignore[arg-type]
+        self._observations = SharedObservations(space, len(members), _CONTEXT)
+        self._variables = variables
+        self._timeout = timeout
+        self._deadline = 0.0
+        self._process: SpawnProcess | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._process is not None
+
+    def start(self) -> None:
+        """Start a process, in place of the one there may be; :meth:`receive` says when its environments are made."""
+        self.end(grace=0.0)
+        self._pipe, remote = _CONTEXT.Pipe()
+        _limit_waiting(self._pipe, self._timeout)
+        arguments = (remote, self._make, self._observations)
+        process = _CONTEXT.Process(target=serve, args=arguments, daemon=True, name=f"vla_envs worker {self.index}")
+        # With the parent's copy of the other end closed, a dead process is the end of the stream.
+        with remote, _environment(self._variables):
+            process.start()
+        self._process = process
+        self.send("make", {})
+
+    def send(self, command: str, arguments: Mapping[int, Any]) -> None:
+        """Give a command for some members; all but ``"close"`` are answered once."""
+        self._deadline = time.monotonic() + self._timeout
+        slots = {member - self.members.start: argument for member, argument in arguments.items()}
+        with suppress(OSError):  # a dead process, as `receive` will say
+            self._pipe.send((command, slots))
+
+    def receive(self) -> Answer:
+        """The answer to the last command, its members named by their indices."""
+        try:
+            if not self._pipe.poll(max(0.0, self._deadline - time.monotonic())):
+                return Failed(f"did not answer within {self._timeout:g} s")
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            return Failed(self._how_it_ended())
+        except Exception as error:
+            return Failed(f"gave an answer that cannot be read ({error!r})")
+        return self._with_observations(answer) if isinstance(answer, Done) else answer
+
+    def end(self, grace: float = GRACE) -> None:
+        """Wait for the process, kill it when it stays, and leave no zombie."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.join(grace)
+        process.kill()
+        process.join(GRACE)
+        self._pipe.close()
+        if process.exitcode is not None:  # a driver can keep even a killed process
+            process.close()
+
+    def _with_observations(self, answer: Done) -> Done:
+        observations = self._observations.collect(answer.posted)
+        results = {
+            slot: result._replace(observation=observations[slot]) if slot in observations else result
+            for slot, result in answer.results.items()
+        }
+        return Done({self.members[slot]: result for slot, result in results.items()}, {})
+
+    def _how_it_ended(self) -> str:
+        assert self._process is not None
+        self._process.join(GRACE)
+        code = self._process.exitcode
+        if code is None:
+            return "stopped in the middle of an answer"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _limit_waiting(pipe: Connection, seconds: float) -> None:
+    """Let no single read or write last longer: a stopped process may leave either half done."""
+    whole, part = divmod(seconds, 1.0)
+    limit = struct.pack("@ll", int(whole), int(part * 1e6))
+    with socket.socket(fileno=os.dup(pipe.fileno())) as duplicate:
+        duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that a process started inside has before it imports anything."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

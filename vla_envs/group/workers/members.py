@@ -1,0 +1,221 @@
+"""Members in worker processes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from gymnasium.error import ClosedEnvironmentError
+
+from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.group.members import EnvFns, MemberSpec, Start, TimeStep, prompt_of
+from vla_envs.group.workers.handle import GRACE, Worker
+from vla_envs.group.workers.process import CLOSE, Answer, Done, Failed, Refused
+
+MAX_REPLACEMENTS = 3
+"""How often in a row a worker is replaced before the fault is taken for one of the environment."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Episode:
+    """A running episode."""
+
+    start: Start
+    prompt: Mapping[str, Any] = field(default_factory=dict)
+    stepped: bool = False
+
+    def __str__(self) -> str:
+        prompt = self.prompt or {"seed": self.start.seed, **self.start.options}
+        return ", ".join(f"{key}={value}" for key, value in prompt.items())
+
+
+class WorkerMembers:
+    """Members in spawned processes, a contiguous slice in each, which work side by side.
+
+    A worker that dies, that does not answer in time, or in which an environment raises anything but
+    a caller's error (those of this package and Gymnasium's) is replaced by a new process. Members
+    whose episodes were running go back to where they began: one that had been stepped has an
+    invalid trajectory and says so in its next time step, ``truncated`` and not ``valid``; one that
+    had not loses nothing. Members whose episodes had ended wait in the new process for their next reset.
+
+    Args:
+        env_fns: one constructor per member; cloudpickle must carry them. One more environment is
+            made in this process, for its spaces, and closed.
+        num_workers: processes; no more are started than there are members.
+        worker_timeout: seconds in which a worker must answer a command, the first of which imports and
+            makes its environments.
+        worker_env: environment variables of the workers; worker ``i`` gets ``worker_env[i % len(worker_env)]``.
+
+    Raises:
+        InvalidArgumentError: less than one worker, or no time to answer.
+        WorkerError: a worker was replaced three times in a row and failed again; nothing runs any more then.
+    """
+
+    def __init__(
+        self,
+        env_fns: EnvFns,
+        num_workers: int,
+        worker_timeout: float,
+        worker_env: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        if num_workers < 1:
+            raise InvalidArgumentError(f"Expect `num_workers` to be at least 1, actually: {num_workers}.")
+        if not 0 < worker_timeout < np.inf:
+            raise InvalidArgumentError(
+                f"Expect the `worker_timeout` to be a positive number of seconds, actually: {worker_timeout}."
+            )
+        self.spec = _spec_of(env_fns[0])
+        self._episodes: dict[int, _Episode] = {}
+        self._invalid: dict[int, TimeStep] = {}
+        """Time steps that tell of faults, until the member's next step."""
+        self._vacant: set[int] = set()
+        """Members without an episode in a process that took another's place."""
+        slices = np.array_split(np.arange(len(env_fns)), min(num_workers, len(env_fns)))
+        self._workers = [
+            Worker(
+                index=index,
+                members=(members := range(int(each[0]), int(each[-1]) + 1)),
+                env_fns=env_fns[members.start : members.stop],
+                space=self.spec.observation_space,
+                variables=worker_env[index % len(worker_env)] if worker_env else {},
+                timeout=worker_timeout,
+            )
+            for index, each in enumerate(slices)
+        ]
+        self._together(self._workers, Worker.start)
+
+    def reset(self, starts: Mapping[int, Start]) -> dict[int, TimeStep]:
+        """Begin an episode in each of these members, also through a fault."""
+        self._episodes |= {member: _Episode(start) for member, start in starts.items()}
+        self._invalid = {member: each for member, each in self._invalid.items() if member not in starts}
+        self._vacant -= starts.keys()
+        done, put_back = self._command("reset", starts)
+        time_steps = {member: each for member, each in (done | put_back).items() if member in starts}
+        for member, each in time_steps.items():
+            self._episodes[member].prompt = prompt_of(each.info)
+        return time_steps
+
+    def step(self, actions: Mapping[int, Any]) -> dict[int, TimeStep]:
+        """Step these members; those with a fault behind them get its time step instead."""
+        for member in self._episodes.keys() & actions.keys():
+            self._episodes[member].stepped = True
+        sound = {member: action for member, action in actions.items() if member not in self._invalid}
+        time_steps, _ = self._command("step", sound)
+        time_steps |= {member: self._invalid.pop(member) for member in actions if member in self._invalid}
+        for member, each in time_steps.items():
+            if each.terminated or each.truncated:
+                self._episodes.pop(member, None)
+        return time_steps
+
+    def render(self, members: Iterable[int]) -> dict[int, Any]:
+        """The frames of these members; None where a fault has left nothing to draw."""
+        members = list(members)
+        frames, _ = self._command("render", {member: None for member in members if member not in self._vacant})
+        return {member: frames.get(member) for member in members}
+
+    def close(self) -> None:
+        """End all processes; those that take longer than a few seconds are killed."""
+        workers, self._workers = [worker for worker in self._workers if worker.started], []
+        for worker in workers:
+            worker.send(CLOSE, {})
+        deadline = time.monotonic() + GRACE
+        for worker in workers:
+            worker.end(max(0.0, deadline - time.monotonic()))
+
+    def _command(self, name: str, arguments: Mapping[int, Any]) -> tuple[dict[int, Any], dict[int, TimeStep]]:
+        """Have the workers carry out a command for their members.
+
+        Returns:
+            The results of workers that did, and the first time steps of members that were put back.
+        """
+        if not self._workers:
+            raise ClosedEnvironmentError("The worker processes have ended: make a new vector environment.")
+        portions = {
+            worker: {member: arguments[member] for member in worker.members if member in arguments}
+            for worker in self._workers
+        }
+        busy = [worker for worker, portion in portions.items() if portion]
+        return self._together(busy, lambda worker: worker.send(name, portions[worker]))
+
+    def _together(
+        self, workers: Sequence[Worker], begin: Callable[[Worker], None]
+    ) -> tuple[dict[int, Any], dict[int, TimeStep]]:
+        done: dict[int, Any] = {}
+        put_back: dict[int, TimeStep] = {}
+        refused: list[Refused] = []
+        try:
+            for worker in workers:
+                begin(worker)
+            for worker in workers:
+                answer = worker.receive()
+                if isinstance(answer, Failed):
+                    put_back |= self._replace(worker, answer)
+                elif isinstance(answer, Refused):
+                    refused.append(answer)
+                else:
+                    worker.replacements = 0
+                    done |= answer.results
+        except BaseException:  # an interrupt too leaves answers behind that nobody asked for
+            self.close()
+            raise
+        for each in refused:
+            _raise(each)
+        return done, put_back
+
+    def _replace(self, worker: Worker, answer: Answer) -> dict[int, TimeStep]:
+        """Start processes until one has put the worker's running members back to where their episodes began."""
+        running = {member: self._episodes[member] for member in worker.members if member in self._episodes}
+        while isinstance(answer, Failed):
+            _report(worker, running, answer)
+            worker.replacements += 1
+            worker.start()
+            answer = worker.receive()
+            if running and isinstance(answer, Done):
+                worker.send("reset", {member: episode.start for member, episode in running.items()})
+                answer = worker.receive()
+        if isinstance(answer, Refused):
+            _raise(answer)
+        self._vacant |= set(worker.members) - running.keys()
+        stepped = [member for member, episode in running.items() if episode.stepped]
+        self._invalid |= {member: answer.results[member]._replace(truncated=True, valid=False) for member in stepped}
+        return answer.results
+
+
+def _spec_of(make: Callable[[], Any]) -> MemberSpec:
+    member = make()
+    spec = MemberSpec.of(member)
+    member.close()
+    return spec
+
+
+def _report(worker: Worker, running: Mapping[int, _Episode], failed: Failed) -> None:
+    """Say which worker failed, why, and what that costs.
+
+    Raises:
+        WorkerError: it has failed too often.
+    """
+    episodes = [
+        f"member {member} ({episode}{'; its trajectory is invalid' if episode.stepped else ''})"
+        for member, episode in running.items()
+    ]
+    what = (
+        f"Worker {worker.index} (members {worker.members[0]} to {worker.members[-1]}) {failed.cause.rstrip()}\n"
+        f"Running there: {', '.join(episodes) or 'no episode'}."
+    )
+    if worker.replacements == MAX_REPLACEMENTS:
+        raise WorkerError(
+            f"{what}\nIt had been replaced {MAX_REPLACEMENTS} times in a row, so the environment itself fails: "
+            "see it fail in this process with num_workers=0. (A script that starts worker processes must do so "
+            "under `if __name__ == '__main__':`.)"
+        )
+    _log.warning("%s\nA new process takes its place.", what)
+
+
+def _raise(refused: Refused) -> NoReturn:
+    raise refused.error from WorkerError(f"raised in a worker process:\n{refused.traceback}")

@@ -1,0 +1,114 @@
+"""What a worker process does: it hosts environments and answers commands."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+
+from vla_envs.errors import VLAEnvsError, WorkerError
+from vla_envs.group.members import LocalMembers, Start, TimeStep
+from vla_envs.group.workers.observations import SharedObservations
+
+CLOSE = "close"
+"""The command after which the process ends."""
+
+
+class Done(NamedTuple):
+    """A command was carried out."""
+
+    results: dict[int, Any]
+    """Slot -> time step or frame."""
+    posted: dict[int, Any]
+    """Slot -> what shared memory does not hold of its observation, for time steps."""
+
+
+class Refused(NamedTuple):
+    """The caller made a mistake; the environments are as sound as before."""
+
+    error: Exception
+    traceback: str
+
+
+class Failed(NamedTuple):
+    """The worker cannot be trusted any more."""
+
+    cause: str
+    """Ends the sentence "The worker ..."."""
+
+
+Answer = Done | Refused | Failed
+
+
+def serve(pipe: Connection, make: Callable[[], LocalMembers], observations: SharedObservations) -> None:
+    """Carry out commands ``(name, {slot: argument})`` until :data:`CLOSE`."""
+    # Ctrl-C reaches every process of the terminal; what happens then is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    host = _Host(make, observations)
+    with suppress(EOFError, OSError):  # the parent is gone
+        name, arguments = pipe.recv()
+        while name != CLOSE:
+            _send(pipe, _answer(getattr(host, name), arguments))
+            name, arguments = pipe.recv()
+    host.members.close()
+
+
+class _Host:
+    """The commands."""
+
+    def __init__(self, make_members: Callable[[], LocalMembers], observations: SharedObservations) -> None:
+        self.make_members = make_members
+        self.observations = observations
+        self.members = LocalMembers(())
+
+    def make(self, _: Mapping[int, None]) -> Done:
+        self.members = self.make_members()
+        return Done({}, {})
+
+    def reset(self, starts: Mapping[int, Start]) -> Done:
+        return self._post(self.members.reset(starts))
+
+    def step(self, actions: Mapping[int, Any]) -> Done:
+        return self._post(self.members.step(actions))
+
+    def render(self, slots: Mapping[int, None]) -> Done:
+        return Done(self.members.render(slots), {})
+
+    def _post(self, time_steps: dict[int, TimeStep]) -> Done:
+        posted = {slot: self.observations.post(slot, each.observation) for slot, each in time_steps.items()}
+        return Done({slot: each._replace(observation=None) for slot, each in time_steps.items()}, posted)
+
+
+def _answer(command: Callable[[Any], Done], arguments: Mapping[int, Any]) -> Answer:
+    try:
+        return command(arguments)
+    except Exception as error:
+        text = traceback.format_exc()
+        callers = isinstance(error, (VLAEnvsError, gym.error.Error)) and not isinstance(error, WorkerError)
+        return Refused(error, text) if callers else Failed(f"raised an exception:\n{text}")
+
+
+def _send(pipe: Connection, answer: Answer) -> None:
+    try:
+        pipe.send(answer)
+    except OSError:
+        raise
+    except Exception:
+        pipe.send(Failed(f"has an answer that cannot be sent:\n{traceback.format_exc()}"))
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed takes no child along, and one that hangs in a driver would stay for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
