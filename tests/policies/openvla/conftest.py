@@ -10,7 +10,7 @@ import pytest
 import torch
 
 PARITY = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "openvla_parity"
-"""Beside the repository, as its README describes it; not part of the repository."""
+"""Beside the repository, and no part of it."""
 
 
 @pytest.fixture(scope="session")
