@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.base import Observation, VLAEnv
+from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.errors import UnknownCameraError, UnknownSuiteError, check_choice
 from vla_envs.libero import gl, official
 from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.init_states import read_init_states
+from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.suites import SUITES
 from vla_envs.spec import Prompt
 
@@ -38,7 +39,8 @@ class LiberoEnv(VLAEnv):
     rotated by 180 degrees, success by the official goal predicates.
 
     ``metadata["versions"]`` names the versions that simulate, ``metadata["stand_ins"]`` the asset
-    files that are not the official ones: report both beside results.
+    files that are not the official ones: report both beside results, and ``metadata["render_quality"]``
+    (in every info as well) where it is not ``"exact"``.
 
     Args:
         suite: ``"libero_spatial"``, ``"libero_object"``, ``"libero_goal"``, ``"libero_10"`` or ``"libero_90"``.
@@ -52,6 +54,8 @@ class LiberoEnv(VLAEnv):
             limit steps with :func:`vla_envs.registration.make_env` instead.
         render_mode: None or ``"rgb_array"``.
         assets: the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the user's cache.
+        render_quality: ``"exact"`` draws the official pixels, ``"fast"`` and ``"fastest"`` other ones in less time
+            (:data:`vla_envs.libero.quality.QUALITIES`); physics, states and rewards are the same.
 
     Raises:
         UnknownSuiteError, UnknownTaskError, UnknownCameraError, InvalidArgumentError: a bad argument.
@@ -70,11 +74,13 @@ class LiberoEnv(VLAEnv):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         assets: str | Path | None = None,
+        render_quality: str = "exact",
     ) -> None:
         check_choice("suite", suite, SUITES, UnknownSuiteError)
         cameras = (cameras,) if isinstance(cameras, str) else cameras
         for camera in cameras:
             check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+        check_choice("render_quality", render_quality, QUALITIES)
         self._image_size = spec.check_image_size(image_size)
         gl.select_backend()
         official.check_installed()
@@ -88,7 +94,13 @@ class LiberoEnv(VLAEnv):
             render_mode=render_mode,
         )
         self._assets = find_assets(assets)
-        self.metadata = {**self.metadata, "versions": official.versions(), "stand_ins": stand_ins(self._assets)}
+        self.render_quality = render_quality
+        self.metadata = {
+            **self.metadata,
+            "versions": official.versions(),
+            "stand_ins": stand_ins(self._assets),
+            "render_quality": render_quality,
+        }
         self._cameras = dict(CAMERAS[camera] for camera in cameras)
         self.action_space = spec.action_space()
         self.observation_space = spec.observation_space(tuple(self._cameras), self._image_size)
@@ -134,6 +146,9 @@ class LiberoEnv(VLAEnv):
         state = self.simulator.proprioception()
         return {**images, spec.STATE: state, spec.INSTRUCTION: self.tasks[self.prompt.task_id]}
 
+    def _info(self, success: bool) -> Info:
+        return {**super()._info(success), "render_quality": self.render_quality}
+
     def _final_state(self) -> NDArray[np.float32]:
         return self.simulator.task_state()
 
@@ -149,7 +164,8 @@ class LiberoEnv(VLAEnv):
     def _draw(self, camera: str) -> NDArray[np.uint8]:
         from vla_envs.libero.renderer import renderer_of
 
-        return renderer_of(self.simulator.compiled, self._image_size).draw(self.simulator, camera)
+        renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
+        return renderer.draw(self.simulator, camera)
 
 
 @cache

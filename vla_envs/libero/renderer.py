@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import nullcontext
 from functools import lru_cache
 
 import mujoco
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from vla_envs.libero import gl
 from vla_envs.libero.builder import MAX_CACHED_TASKS, CompiledTask
+from vla_envs.libero.meshes import simplified_meshes
+from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.simulator import Simulator
 
 MAX_GEOMS = 1000
@@ -20,28 +23,33 @@ VISUAL_GEOMS = (False, True)
 
 
 class Renderer:
-    """Draws one task's cameras at one size, for every simulator of the task in this process.
+    """Draws one task's cameras at one size and quality, for every simulator of the task in this process.
 
     Args:
         compiled: the task.
         image_size: height and width in pixels.
+        quality: one of :data:`vla_envs.libero.quality.QUALITIES`.
 
     Raises:
         RendererUnavailableError: no OpenGL context can be had.
     """
 
-    def __init__(self, compiled: CompiledTask, image_size: int) -> None:
+    def __init__(self, compiled: CompiledTask, image_size: int, quality: str) -> None:
         gl.current_context()
+        samples, reflections, simplified = QUALITIES[quality]
         model = compiled.model
         model.vis.global_.offwidth = model.vis.global_.offheight = image_size
+        model.vis.quality.offsamples = samples
         model.vis.quality.shadowsize = 0  # no light of LIBERO casts shadows, yet the map costs 400 ms
         self._viewport = mujoco.MjrRect(0, 0, image_size, image_size)
         self._scene = mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = reflections
         self._options = mujoco.MjvOption()
         self._options.geomgroup[: len(VISUAL_GEOMS)] = VISUAL_GEOMS
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        with simplified_meshes(model) if simplified else nullcontext():
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)
 
     def draw(self, simulator: Simulator, camera: str) -> NDArray[np.uint8]:
@@ -70,9 +78,9 @@ class Renderer:
 
 
 @lru_cache(maxsize=MAX_CACHED_TASKS)
-def renderer_of(compiled: CompiledTask, image_size: int) -> Renderer:
-    """The process's renderer of a task at a size in pixels."""
-    return Renderer(compiled, image_size)
+def renderer_of(compiled: CompiledTask, image_size: int, quality: str) -> Renderer:
+    """The process's renderer of a task at a size in pixels and a quality."""
+    return Renderer(compiled, image_size, quality)
 
 
 def _free(context: mujoco.MjrContext) -> None:

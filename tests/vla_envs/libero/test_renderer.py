@@ -51,7 +51,7 @@ def test_freeing_a_renderer_leaves_the_others(env):
     from vla_envs.libero.renderer import Renderer
 
     before = env.render()
-    another = Renderer(env.simulator.compiled, 48)
+    another = Renderer(env.simulator.compiled, 48, "exact")
     assert another.draw(env.simulator, "agentview").shape == (48, 48, 3)
     np.testing.assert_array_equal(env.render(), before)
     del another
