@@ -1,4 +1,4 @@
-"""The ``vla`` command: ``vla train``, ``vla evaluate``, ``vla assets``."""
+"""The ``vla`` command: ``vla train``, ``vla evaluate``, ``vla bench``, ``vla doctor``, ``vla assets``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from vla_envs.errors import VLAEnvsError
 COMMANDS = {
     "train": "clone and train a policy by a preset, e.g. vla train tabletop_ttrl",
     "evaluate": "success of a trained policy on held-out initial states",
+    "bench": "compare with what is official, e.g. vla bench parity",
+    "doctor": "examine the installation: versions, drawing, assets, what makes results differ",
     "assets": "install the assets that a simulator needs, e.g. vla assets libero --from pack.tar.xz",
 }
 """Command -> what it does; each lives in the module of its name."""
@@ -29,14 +31,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"vla: no command {command!r}\n\n{_usage()}", file=sys.stderr)
         return 2
     try:
-        importlib.import_module(f"rllib_configs.cli.{command}").main(arguments)
+        return importlib.import_module(f"rllib_configs.cli.{command}").main(arguments) or 0
     except (VLAEnvsError, gym.error.Error) as error:
         return _fail(command, str(error))
     except ImportError as error:
         if (error.name or "").partition(".")[0] in OWN_PACKAGES:
             raise
         return _fail(command, f"{error}. Install it with: pip install 'vla-envs[rllib]'")
-    return 0
 
 
 def _fail(command: str, message: str) -> int:

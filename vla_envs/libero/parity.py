@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from vla_envs import spec
 from vla_envs.base import Observation
 from vla_envs.libero.env import LiberoEnv
-from vla_envs.libero.reference import Reference
+
+if TYPE_CHECKING:  # it needs MuJoCo, which a comparison needs and an import does not
+    from vla_envs.libero.reference import Reference
 
 LIMIT = 1e-9
 """Largest difference in joint positions (m or rad), velocities (m/s or rad/s) and proprioception that passes."""
@@ -33,6 +36,7 @@ class Comparison:
         unequal_successes: steps after which one environment had reached the goal and the other had not.
         unequal_pixels: pixels that differ in any channel, over all images.
         success: whether our trajectory reached the goal.
+        error: why there is no comparison, or nothing.
     """
 
     suite: str
@@ -46,12 +50,13 @@ class Comparison:
     unequal_successes: int = 0
     unequal_pixels: int = 0
     success: bool = False
+    error: str = ""
 
     @property
     def equal(self) -> bool:
-        """Whether every difference is within the limits: :data:`LIMIT` for numbers, none for success and pixels."""
+        """Whether every difference is within its limit: :data:`LIMIT` for numbers, none in success and pixels."""
         within = all(difference <= LIMIT for difference in (self.qpos, self.qvel, self.state))
-        return within and self.unequal_successes == self.unequal_pixels == 0
+        return within and self.unequal_successes == self.unequal_pixels == 0 and not self.error
 
     def add_physics(self, env: LiberoEnv, observation: Observation, reference: Reference) -> None:
         """Take the present joints and proprioception into account."""
@@ -118,6 +123,8 @@ class Parity:
             actions: (T, 7) in [-1, 1].
             image_every: control steps from one pair of images to the next; the start is compared as well.
         """
+        from vla_envs.libero.reference import Reference
+
         result = Comparison(self.suite, *prompt)
         with closing(Reference(self.suite, *prompt, self.image_size, self.assets)) as reference:
             for env in (self.stepped, self.chunked):
@@ -142,27 +149,6 @@ class Parity:
         result.add_physics(self.chunked, observation, reference)
         result.add_images(observation, reference)
         return ended
-
-
-def exploring_actions(steps: int, seed: int = 0) -> NDArray[np.float64]:
-    """Random actions (steps, 7) in [-1, 1] that every 50 steps come down to the table, grip and rise.
-
-    Every fourth action has no rotation, for which the controller keeps its goal.
-
-    >>> actions = exploring_actions(100)
-    >>> actions[30, 2], actions[38, 6], actions[45, 2]
-    (np.float64(-1.0), np.float64(1.0), np.float64(1.0))
-    """
-    actions = np.random.default_rng(seed).uniform(-1, 1, (steps, spec.ACTION_DIM))
-    actions[::4, 3:6] = 0.0
-    time = np.arange(steps) % 50
-    descends, grips, rises = (time >= 20) & (time < 35), time >= 35, time >= 40
-    actions[descends, 2:6] = -1.0, 0.0, 0.0, 0.0
-    actions[descends, 6] = spec.GRIPPER_OPEN
-    actions[grips, :3] = 0.0
-    actions[grips, 6] = spec.GRIPPER_CLOSE
-    actions[rises, 2] = 1.0
-    return actions
 
 
 def _chunks(actions: NDArray[np.float64], size: int) -> Iterator[NDArray[np.float64]]:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.vla_envs.libero.pick_and_place import demonstrate
 from vla_envs.libero.env import LiberoEnv
-from vla_envs.libero.parity import LIMIT, Comparison, Parity, exploring_actions
+from vla_envs.libero.exploration import exploring_actions
+from vla_envs.libero.parity import LIMIT, Comparison, Parity
 from vla_envs.libero.reference import Reference
 from vla_envs.libero.suites import SUITES
 from vla_envs.spec import Prompt

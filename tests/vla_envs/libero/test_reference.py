@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vla_envs.errors import MissingAssetsError
-from vla_envs.libero.parity import exploring_actions
+from vla_envs.libero.exploration import exploring_actions
 from vla_envs.libero.reference import Reference
 
 pytestmark = [pytest.mark.libero, pytest.mark.usefixtures("libero_assets")]

@@ -1,0 +1,42 @@
+"""``vla doctor``: what is installed, what it simulates and draws, and what makes LIBERO's results differ."""
+
+from __future__ import annotations
+
+# Not tyro, as in `vla assets`: whatever is missing, this command runs.
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterator
+
+from vla_envs.libero.doctor import Report, examine
+
+
+def main(arguments: list[str]) -> int:
+    """Print the report; 1 if a problem was found."""
+    parser = argparse.ArgumentParser(prog="vla doctor", description="Examine the installation of LIBERO.")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    given = parser.parse_args(arguments)
+    report = examine()
+    print(json.dumps(dataclasses.asdict(report), indent=2) if given.json else "\n".join(_lines(report)))
+    return 1 if report.problems else 0
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield from _section("versions", {name: version or "not installed" for name, version in report.versions.items()})
+    yield from _section("renderer", report.renderer)
+    assets = {key: value if key == "folder" else f"{len(value)} files" for key, value in report.assets.items()}
+    yield from _section("assets", assets)
+    yield from _section("fingerprints", {name: _verdict(**each) for name, each in report.fingerprints.items()})
+    yield from _section("problems", dict(enumerate(report.problems, start=1)) or {"none": ""})
+
+
+def _section(title: str, entries: dict) -> Iterator[str]:
+    yield title
+    width = max((len(str(name)) for name in entries), default=0) + 2
+    yield from (f"  {name!s:<{width}}{value}".rstrip() for name, value in entries.items())
+
+
+def _verdict(value: str, expected: str | None) -> str:
+    if expected is None:
+        return f"{value}  nothing is recorded for this OpenGL with these assets"
+    return f"{value}  as expected" if value == expected else f"{value}  expected {expected}"
