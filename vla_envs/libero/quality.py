@@ -24,4 +24,4 @@ QUALITIES = {
     "fast": Quality(samples=0, reflections=False, simplified_meshes=False),
     "fastest": Quality(samples=0, reflections=False, simplified_meshes=True),
 }
-"""``render_quality`` -> its meaning. ``"exact"`` draws the official pixels, the others change some; physics is the same."""
+"""``render_quality`` -> its meaning: ``"exact"`` draws the official pixels, others change some; physics is the same."""
