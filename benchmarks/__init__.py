@@ -1,0 +1,1 @@
+"""Programs that measure the package; run them from the repository's root."""
