@@ -1,4 +1,4 @@
-"""The OpenGL library that draws LIBERO: which one, whether it can be loaded, and its one context per process."""
+"""The OpenGL library that draws LIBERO: which one and on which device, and its one context per process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import ctypes
 import ctypes.util
 import importlib
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vla_envs.errors import RendererUnavailableError
 
+DEVICE = "MUJOCO_EGL_DEVICE_ID"
+"""The environment variable that chooses EGL's device by its number, before the process draws for the first time."""
 BACKENDS = {"osmesa": ("OSMesa", "libosmesa6"), "egl": ("EGL", "libegl1")}
 """``MUJOCO_GL`` -> library and the Debian package that has it."""
 
@@ -23,8 +26,8 @@ def select_backend() -> str:
     OSMesa (software, no device needed) everywhere else.
 
     Raises:
-        RendererUnavailableError: the library is absent, or ``MUJOCO_GL`` names a backend that
-            cannot draw without a window.
+        RendererUnavailableError: the library is absent, ``MUJOCO_GL`` names a backend that cannot
+            draw without a window, or other environment variables forbid it.
     """
     backend = os.environ.get("MUJOCO_GL", "").lower().strip() or _default_backend()
     if backend not in BACKENDS:
@@ -44,6 +47,8 @@ def select_backend() -> str:
             f"The environment variables contradict each other: MUJOCO_GL is {backend!r} and PYOPENGL_PLATFORM is "
             f"{platform!r}. Mend it with: export PYOPENGL_PLATFORM={backend}"
         )
+    _check_visible_device()
+    _import_triton()
     os.environ["MUJOCO_GL"] = backend
     # Mesa's rasterising threads do not survive a fork, which then hangs; LIBERO is bound by its
     # vertices and draws as fast without them.
@@ -58,8 +63,8 @@ def current_context() -> Any:
     that drawing or freeing one never touches another.
 
     Raises:
-        RendererUnavailableError: the library is there but gives no context, or EGL was in use
-            before this process was forked.
+        RendererUnavailableError: the library is there but gives no context, EGL has no device of
+            the number ``MUJOCO_EGL_DEVICE_ID``, or it was in use before this process was forked.
     """
     backend = select_backend()
     try:
@@ -67,6 +72,8 @@ def current_context() -> Any:
         if backend == "egl" and owner != os.getpid():
             raise RuntimeError("EGL does not survive a fork; start workers with 'spawn' or 'forkserver'")
         context.make_current()
+    except RendererUnavailableError:
+        raise
     except (ImportError, AttributeError, RuntimeError) as error:
         raise RendererUnavailableError(
             f"OpenGL (MUJOCO_GL={backend}) gives no context to draw in: {error}. "
@@ -78,10 +85,45 @@ def current_context() -> Any:
 @cache
 def _context(backend: str) -> tuple[Any, int]:
     """The context and the process that made it; its own size is irrelevant, renderers draw into buffers of theirs."""
+    if backend == "egl":
+        _check_device()
     context = importlib.import_module(f"mujoco.{backend}").GLContext(16, 16)
     # It lives as long as the process: its destructor would complain at exit, when PyOpenGL is gone.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
     return context, os.getpid()
+
+
+def _check_device() -> None:
+    """Raise when EGL is told to draw on a device that it does not have."""
+    device = os.environ.get(DEVICE)
+    count = len(importlib.import_module("mujoco.egl.egl_ext").eglQueryDevicesEXT())
+    if device is not None and not (device.isdecimal() and int(device) < count):
+        raise RendererUnavailableError(
+            f"Expect the environment variable {DEVICE} to be one of EGL's devices on this machine, "
+            f"{', '.join(map(str, range(count))) or 'which has none'}, actually: {device!r}. "
+            f"Mend it with: unset {DEVICE} (the first that works then draws)"
+        )
+
+
+def _check_visible_device() -> None:
+    """Raise where robosuite 1.4 could not be imported, whichever backend draws: it asserts this."""
+    device, visible = os.environ.get(DEVICE), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if device is not None and visible and not (device.isdigit() and device in visible):
+        raise RendererUnavailableError(
+            f"Expect the environment variable {DEVICE} to be one of CUDA_VISIBLE_DEVICES, {visible!r}, "
+            f"actually: {device!r}. Mend it with: unset {DEVICE}, or export one of those numbers"
+        )
+
+
+@cache
+def _import_triton() -> None:
+    """Import triton, where a CUDA build of torch brought it, before Mesa.
+
+    Both have an LLVM. PyOpenGL loads Mesa's for the whole process to see, and a triton that is
+    imported later binds to it and crashes; one that is imported before keeps its own.
+    """
+    with suppress(ImportError):
+        importlib.import_module("triton")
 
 
 def _default_backend() -> str:
@@ -89,5 +131,6 @@ def _default_backend() -> str:
     return "egl" if has_gpu and _has_library("EGL") else "osmesa"
 
 
+@cache
 def _has_library(name: str) -> bool:
     return ctypes.util.find_library(name) is not None

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -11,7 +13,7 @@ from vla_envs.libero import gl
 @pytest.fixture(autouse=True)
 def unset(monkeypatch):
     """An environment that says nothing about OpenGL; libraries are there."""
-    for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM"):
+    for name in ("MUJOCO_GL", "PYOPENGL_PLATFORM", gl.DEVICE, "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setattr(gl, "_has_library", lambda name: True)
@@ -66,3 +68,52 @@ def test_egl_after_a_fork(monkeypatch):
     monkeypatch.setattr(gl, "_context", lambda backend: (None, os.getpid() + 1))
     with pytest.raises(RendererUnavailableError, match="'spawn' or 'forkserver'"):
         gl.current_context()
+
+
+@pytest.mark.parametrize("device", ["2", "one"])
+def test_device_that_robosuite_refuses(monkeypatch, device):
+    """An assertion in its import, whichever backend draws."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv(gl.DEVICE, device)
+    with pytest.raises(
+        RendererUnavailableError, match=rf"'0,1', actually: '{device}'\. Mend it with: unset {gl.DEVICE}"
+    ):
+        gl.select_backend()
+
+
+@pytest.mark.parametrize(("visible", "device"), [("", "7"), ("0,1", "1"), ("0,1", None)])
+def test_device_that_robosuite_takes(monkeypatch, visible, device):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    if device:
+        monkeypatch.setenv(gl.DEVICE, device)
+    assert gl.select_backend() in gl.BACKENDS
+
+
+def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a fresh interpreter, which has loaded no OpenGL library yet."""
+    environment = {**os.environ, "PYTHONPATH": "", **variables}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
+class TestInAFreshProcess:
+    @pytest.mark.parametrize("device", ["99", "-1", "one", ""])
+    def test_device_that_does_not_exist(self, device):
+        run = python(
+            "from vla_envs.libero import gl; gl.current_context()", MUJOCO_GL="egl", MUJOCO_EGL_DEVICE_ID=device
+        )
+        if "libEGL" in run.stderr:
+            pytest.skip("the EGL library is not installed")
+        *_, last = run.stderr.splitlines()
+        assert "RendererUnavailableError: Expect the environment variable MUJOCO_EGL_DEVICE_ID to be one of" in last
+        assert f"actually: {device!r}. Mend it with: unset MUJOCO_EGL_DEVICE_ID" in last
+
+    def test_triton_is_imported_before_mesa(self, tmp_path):
+        """A triton that is imported later crashes."""
+        loaded = "'OSMesa' in open('/proc/self/maps').read()"
+        (tmp_path / "triton.py").write_text(f"mesa_was_loaded = {loaded}")
+        draw = "from vla_envs.libero import gl; gl.current_context()"
+        code = f"{draw}; import triton; print(triton.mesa_was_loaded, {loaded})"
+        run = python(code, MUJOCO_GL="osmesa", PYTHONPATH=str(tmp_path))
+        assert run.stdout.split() == ["False", "True"], run.stderr
