@@ -12,9 +12,8 @@ from typing import Any
 
 import gymnasium as gym
 import tyro
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -44,7 +43,7 @@ class Arguments:
     image_size: int = 256
     """Height and width of the images in pixels."""
     processes: int = 2
-    """Tasks compared at a time, each in a process of its own."""
+    """Tasks compared at a time, each in a process of its own that takes up to 3 GB."""
     output: Path | None = None
     """Write every task, the versions and the limits to this JSON file."""
 
@@ -66,6 +65,9 @@ def main(arguments: list[str]) -> int:
     results = _compare_all(given, jobs)
     console = Console(highlight=False)
     console.print(_table(results))
+    for each in results:
+        if each.error:
+            console.print(f"{each.suite} {each.task_id}: {each.error}", markup=False, soft_wrap=True)
     console.print(_summary(results), soft_wrap=True)
     if given.output is not None:
         atomic_write_text(given.output, json.dumps(_report(given, envs[0], results), indent=2))
@@ -101,15 +103,15 @@ def compare(given: Arguments, suite: str, prompt: Prompt) -> Comparison:
 
 
 def _table(results: Sequence[Comparison]) -> Table:
-    table = Table(title="differences from the official environment", box=SIMPLE)
+    table = Table(title="differences from the official environment", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("task", no_wrap=True)
-    for column in ("steps", "qpos", "qvel", "state", "success", "images", "pixels"):
+    for column in ("steps", "qpos", "qvel", "state", "success", "pixels"):
         table.add_column(column, justify="right")
     table.add_column()
     for each in results:
         numbers = [f"{value:.1g}" for value in (each.qpos, each.qvel, each.state)]
-        counts = [str(each.unequal_successes), str(each.images), str(each.unequal_pixels)]
-        verdict = "[green]equal[/]" if each.equal else f"[red]{escape(each.error) or 'differs'}[/]"
+        counts = [str(each.unequal_successes), str(each.unequal_pixels)]
+        verdict = "[green]equal[/]" if each.equal else f"[red]{'failed' if each.error else 'differs'}[/]"
         table.add_row(f"{each.suite} {each.task_id}", str(each.steps), *numbers, *counts, verdict)
     return table
 

@@ -126,9 +126,10 @@ class Parity:
         from vla_envs.libero.reference import Reference
 
         result = Comparison(self.suite, *prompt)
+        envs = (self.stepped, self.chunked)
+        starts = [env.reset(options=prompt._asdict())[0] for env in envs]
         with closing(Reference(self.suite, *prompt, self.image_size, self.assets)) as reference:
-            for env in (self.stepped, self.chunked):
-                observation, _ = env.reset(options=prompt._asdict())
+            for env, observation in zip(envs, starts, strict=True):
                 result.add_physics(env, observation, reference)
             result.add_images(observation, reference)
             for chunk in _chunks(np.asarray(actions, dtype=np.float64), image_every):

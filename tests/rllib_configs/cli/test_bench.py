@@ -68,5 +68,7 @@ class TestParity:
         monkeypatch.setenv("VLA_LIBERO_ASSETS", str(tmp_path))
         output = tmp_path / "parity.json"
         assert main(["bench", "parity", *SMALL, "--tasks", "0", "1", "--output", str(output)]) == 1
-        assert "0 of 2 tasks are equal" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "0 of 2 tasks are equal" in printed
+        assert "libero_object 1: The assets at" in printed
         assert all("do not build task" in task["error"] for task in json.loads(output.read_text())["tasks"])
