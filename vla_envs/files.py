@@ -1,7 +1,8 @@
-"""Writing that an interruption cannot leave half done."""
+"""Writing that neither an interruption nor another process can leave half done."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -68,6 +69,18 @@ def atomic_write_text(target: Path, text: str) -> None:
     """
     with atomic_path(target) as path:
         path.write_text(text)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which is made if absent; other processes wait. A process that dies lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _replace(source: Path, target: Path) -> None:

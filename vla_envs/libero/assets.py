@@ -6,7 +6,6 @@ No Python package contains them (130-180 MB). ``vla assets libero --from <pack.t
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib
 import json
@@ -23,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from gymnasium.error import DependencyNotInstalled
 
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
-from vla_envs.files import atomic_directory
+from vla_envs.files import atomic_directory, exclusive
 
 ENVIRONMENT_VARIABLE = "VLA_LIBERO_ASSETS"
 """Names the asset folder when no argument does."""
@@ -168,7 +167,7 @@ def _installation(target: Path | None, origin: str) -> Iterator[tuple[Path, Path
     One process installs at a time; the others wait and find the work done.
     """
     target = _checked_target(target)
-    with _exclusive(target.parent):
+    with exclusive(target.parent):
         if _is_installed(target, origin):
             _log.info("The assets of %s are already installed at %s.", origin, target)
             yield target, None
@@ -177,18 +176,6 @@ def _installation(target: Path | None, origin: str) -> Iterator[tuple[Path, Path
             yield target, folder
             _finish(folder, origin)
     _log.info("Installed the assets of %s at %s.", origin, target)
-
-
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; the system releases it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _checked_target(target: Path | None) -> Path:

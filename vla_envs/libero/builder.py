@@ -1,67 +1,39 @@
-"""Builds tasks with the official code: one compiled MuJoCo model, the goal and the robot's wiring per task."""
+"""Builds tasks with the official code, once: a compiled task is kept in the process and on disk."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.errors import DamagedAssetsError
-from vla_envs.libero.controller import ArmState
+from vla_envs.libero import task_cache
+from vla_envs.libero.compiled_task import CompiledTask, physics_model
+from vla_envs.libero.controller import ArmState, Wiring
+from vla_envs.libero.goal_reader import read_goal
 from vla_envs.libero.official import make_problem, preserved_random_state
 from vla_envs.libero.suites import Task
 
 MAX_CACHED_TASKS = 4
 """Compiled tasks that a process keeps beyond those in use; each takes about 150 MB."""
 
-Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Robot:
-    """Where the robot is in the model's arrays.
-
-    Attributes:
-        arm_qpos, arm_dofs, arm_actuators: (7,) addresses.
-        finger_qpos, finger_actuators: (2,) addresses.
-        grip_site: site of the end effector's position.
-        hand_body: body of the end effector's orientation.
-        initial: the arm's state at an official reset, before an initial state is set.
-    """
-
-    arm_qpos: Indices
-    arm_dofs: Indices
-    arm_actuators: Indices
-    finger_qpos: Indices
-    finger_actuators: Indices
-    grip_site: int
-    hand_body: int
-    initial: ArmState
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledTask:
-    """A task ready to simulate. Every environment of the process shares it: treat the model as read-only.
-
-    Attributes:
-        model: MuJoCo's model, with the fixtures at their poses.
-        problem: the official environment object, which defines the goal.
-        robot: where the robot is in the model's arrays.
-    """
-
-    model: mujoco.MjModel
-    problem: Any
-    robot: Robot
-
 
 @lru_cache(maxsize=MAX_CACHED_TASKS)
 def compile_task(task: Task, assets: Path) -> CompiledTask:
+    """The task as the process or the disk keeps it, else newly built.
+
+    Raises:
+        DamagedAssetsError: a file of the asset folder is missing or unreadable.
+        DependencyNotInstalled: a package that LIBERO imports is missing.
+    """
+    return task_cache.load_or_build(task, assets, build_task)
+
+
+def build_task(task: Task, assets: Path) -> CompiledTask:
     """Build a task as a freshly constructed official environment is after ``seed(0); reset()``.
 
     The fixtures (cabinet, stove, rack, microwave) stand where that reset puts them: the initial
@@ -74,7 +46,7 @@ def compile_task(task: Task, assets: Path) -> CompiledTask:
     with preserved_random_state():
         try:
             official = make_problem(task.bddl_file, assets)
-            official.env.set_xml_processor(with_linear_textures)
+            scenes = _keep_scenes(official.env)
             official.seed(0)
             official.reset()
         except (ValueError, OSError, ElementTree.ParseError) as error:
@@ -86,7 +58,26 @@ def compile_task(task: Task, assets: Path) -> CompiledTask:
                 "Mend them with: vla assets libero --from <pack.tar.xz>, or, to download: vla assets libero"
             ) from error
     problem = official.env
-    return CompiledTask(model=problem.sim.model._model, problem=problem, robot=_robot_of(problem))
+    model = physics_model(scenes[-1], problem.sim.model._model)
+    return CompiledTask(
+        model=model,
+        scene=scenes[-1],
+        wiring=_wiring_of(problem),
+        initial=_initial_of(problem.robots[0].controller),
+        goal=read_goal(problem, model),
+    )
+
+
+def _keep_scenes(problem: Any) -> list[str]:
+    """Mark the textures of an official environment at its resets; the list gets each scene's XML."""
+    scenes: list[str] = []
+
+    def process(xml: str) -> str:
+        scenes.append(with_linear_textures(xml))
+        return scenes[-1]
+
+    problem.set_xml_processor(process)
+    return scenes
 
 
 def with_linear_textures(xml: str) -> str:
@@ -97,26 +88,41 @@ def with_linear_textures(xml: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _robot_of(problem: Any) -> Robot:
+def _wiring_of(problem: Any) -> Wiring:
     robot = problem.robots[0]
-    controller = robot.controller
-    return Robot(
-        arm_qpos=np.array(robot._ref_joint_pos_indexes),
-        arm_dofs=np.array(robot._ref_joint_vel_indexes),
-        arm_actuators=np.array(robot._ref_joint_actuator_indexes),
-        finger_qpos=np.array(robot._ref_gripper_joint_pos_indexes),
-        finger_actuators=np.array(robot._ref_joint_gripper_actuator_indexes),
+    model = problem.sim.model._model
+    arm_dofs = _indices(robot._ref_joint_vel_indexes)
+    arm_actuators = _indices(robot._ref_joint_actuator_indexes)
+    finger_actuators = _indices(robot._ref_joint_gripper_actuator_indexes)
+    low, high = model.actuator_ctrlrange[finger_actuators].T
+    return Wiring(
+        arm_qpos=_indices(robot._ref_joint_pos_indexes),
+        arm_dofs=arm_dofs,
+        arm_actuators=arm_actuators,
+        mass_rows=_indices(model.dof_Madr[arm_dofs]),
+        torque_limits=np.ascontiguousarray(model.actuator_ctrlrange[arm_actuators].T),
+        finger_qpos=_indices(robot._ref_gripper_joint_pos_indexes),
+        finger_actuators=finger_actuators,
+        finger_centre=0.5 * (high + low),
+        finger_reach=0.5 * (high - low),
         grip_site=robot.eef_site_id,
         hand_body=problem.sim.model.body_name2id(robot.robot_model.eef_name),
-        initial=ArmState(
-            position=controller.ee_pos,
-            rotation=controller.ee_ori_mat,
-            linear_velocity=controller.ee_pos_vel,
-            angular_velocity=controller.ee_ori_vel,
-            joint_pos=controller.joint_pos,
-            joint_vel=controller.joint_vel,
-            jacobian_pos=controller.J_pos,
-            jacobian_ori=controller.J_ori,
-            mass=controller.mass_matrix,
-        ),
     )
+
+
+def _initial_of(controller: Any) -> ArmState:
+    return ArmState(
+        position=controller.ee_pos,
+        rotation=controller.ee_ori_mat,
+        linear_velocity=controller.ee_pos_vel,
+        angular_velocity=controller.ee_ori_vel,
+        joint_pos=controller.joint_pos,
+        joint_vel=controller.joint_vel,
+        jacobian_pos=np.asfortranarray(controller.J_pos),
+        jacobian_ori=np.asfortranarray(controller.J_ori),
+        mass=np.asfortranarray(controller.mass_matrix),
+    )
+
+
+def _indices(values: Any) -> NDArray[np.int64]:
+    return np.array(values, np.int64)

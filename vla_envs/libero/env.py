@@ -162,10 +162,16 @@ class LiberoEnv(VLAEnv):
             self._simulator = Simulator(compiled)
 
     def _draw(self, camera: str) -> NDArray[np.uint8]:
+        """The camera's image of the last observation; an episode's first is drawn once for all that start there."""
         from vla_envs.libero.renderer import renderer_of
 
-        renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
-        return renderer.draw(self.simulator, camera)
+        start = self.simulator.start
+        kept = {} if start is None else start.images
+        key = (camera, self._image_size, self.render_quality)
+        if key not in kept:
+            renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
+            kept[key] = renderer.draw(self.simulator, camera)
+        return kept[key].copy()
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import itertools
 import json
 import os
@@ -52,6 +53,12 @@ def versions() -> dict[str, str]:
     return {name: _version_of(name) or "unknown" for name in (*VERSIONS, "hf-libero")}
 
 
+def package_folders() -> list[str]:
+    """Where the packages are whose files a task's scene names, found without importing them."""
+    specs = (importlib.util.find_spec(name) for name in ("libero", "robosuite"))
+    return [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+
+
 def make_problem(bddl_file: Path, assets: Path) -> Any:
     """The official environment of a task (``ControlEnv``), without a renderer or camera observations.
 
@@ -91,12 +98,6 @@ def make_reference(bddl_file: Path, assets: Path, image_size: int | None = None)
             )
         except errors.RandomizationError:
             continue
-
-
-def control_functions() -> ModuleType:
-    """robosuite's compiled functions of operational space control."""
-    with quiet_import():
-        return require_extra("robosuite.utils.control_utils", "libero")
 
 
 def transform_functions() -> ModuleType:

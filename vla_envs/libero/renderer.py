@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.libero import gl
-from vla_envs.libero.builder import MAX_CACHED_TASKS, CompiledTask
+from vla_envs.libero.builder import MAX_CACHED_TASKS
+from vla_envs.libero.compiled_task import CompiledTask
 from vla_envs.libero.meshes import simplified_meshes
 from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.simulator import Simulator
@@ -37,7 +38,9 @@ class Renderer:
     def __init__(self, compiled: CompiledTask, image_size: int, quality: str) -> None:
         gl.current_context()
         samples, reflections, simplified = QUALITIES[quality]
-        model = compiled.model
+        self._model = model = compiled.drawn_model()
+        self._data = mujoco.MjData(model)
+        self._lamps = compiled.goal.lamps
         model.vis.global_.offwidth = model.vis.global_.offheight = image_size
         model.vis.quality.offsamples = samples
         model.vis.quality.shadowsize = 0  # no light of LIBERO casts shadows, yet the map costs 400 ms
@@ -59,11 +62,11 @@ class Renderer:
         official VLA pipelines rotate it.
         """
         gl.current_context()
-        self._camera.fixedcamid = simulator.model.camera(camera).id
-        simulator.show_lamps()
+        self._camera.fixedcamid = self._model.camera(camera).id
+        self._pose(*simulator.observed())
         mujoco.mjv_updateScene(
-            simulator.model,
-            simulator.observed(),
+            self._model,
+            self._data,
             self._options,
             None,
             self._camera,
@@ -75,6 +78,16 @@ class Renderer:
         pixels = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, self._viewport, self._context)
         return np.ascontiguousarray(pixels[::-1, ::-1])
+
+    def _pose(self, qpos: NDArray[np.float64], glowing: tuple[bool, ...]) -> None:
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        for lamp, glows in zip(self._lamps, glowing, strict=True):
+            alpha = self._model.site_rgba[lamp.site, 3]
+            if (alpha > 0) != glows:
+                self._model.site_rgba[lamp.site, 3] = 1 - alpha
 
 
 @lru_cache(maxsize=MAX_CACHED_TASKS)

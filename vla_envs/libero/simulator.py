@@ -1,31 +1,27 @@
-"""The simulation of one task: LIBERO's control loop on MuJoCo, equal to the official environment's.
-
-A control step is 25 substeps of 2 ms. The observation belongs to the 24th of them: the official
-code samples there, after the substep's integration for joint positions and before it for poses
-and images.
-"""
+"""The simulation of one task: LIBERO's control loop on MuJoCo, equal to the official environment's."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.libero.builder import CompiledTask
-from vla_envs.libero.controller import ArmController
-from vla_envs.libero.goal import Goal, Lamps
+from vla_envs.libero.compiled_task import CompiledTask, Start
+from vla_envs.libero.controller import Command, Memory, Observed, control_step
+from vla_envs.libero.native import physics
 
-SUBSTEPS = 25
-"""Physics steps of 2 ms in a control step: 20 Hz."""
-OBSERVED_SUBSTEP = 23
 SETTLE_STEPS = 10
 """Control steps after an initial state is set, which float the objects up to 11 cm above their support."""
 SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, spec.GRIPPER_OPEN])
-GRIPPER_RAMP = np.array([-0.01, 0.01])
-"""Change of the two finger targets in a substep while closing, as a fraction of half their range."""
+PHYSICS_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+"""Everything that MuJoCo's next step follows from, the warm start of its solver included."""
+
+
+Arrays = TypeVar("Arrays", Command, Observed)
 
 
 class Simulator:
@@ -34,83 +30,54 @@ class Simulator:
     Attributes:
         model: MuJoCo's model, shared by the process's simulators of this task: read it, do not write it.
         data: MuJoCo's data, this simulator's own.
+        start: where the episode stands before its first step; afterwards None.
     """
 
     def __init__(self, compiled: CompiledTask) -> None:
-        robot = compiled.robot
         self.compiled = compiled
         self.model: mujoco.MjModel = compiled.model
-        self._goal = Goal(compiled.problem)
-        self.data: mujoco.MjData = self._goal.data
-        self._controller = ArmController(self.model, robot.grip_site, robot.arm_qpos, robot.arm_dofs, robot.initial)
-        self._robot = robot
-        self._torque_limits = self.model.actuator_ctrlrange[robot.arm_actuators].T
-        low, high = self.model.actuator_ctrlrange[robot.finger_actuators].T
-        self._finger_centre, self._finger_reach = 0.5 * (high + low), 0.5 * (high - low)
-        self._grip = np.zeros(2)
-        self._lamps: Lamps = {}
-        self._observed = mujoco.MjData(self.model)
-        self._observed_qpos = np.zeros(self.model.nq)
-        self._observed_fingers = np.zeros(2)
-        self._observed_lamps = self._lamps
-        self._is_drawn_up = False
+        self.data = mujoco.MjData(self.model)
+        self.start: Start | None = None
+        self._physics = physics()
+        self._memory = self._view_memory()
+        self._command = Command(position=np.zeros(3), rotation=np.zeros((3, 3)), grip=np.zeros(2))
+        self._observed = Observed(qpos=np.zeros(self.model.nq), fingers=np.zeros(2))
+        self._glowing = self._observed_glowing = compiled.goal.glowing(self.data)
+        self._poses = mujoco.MjData(self.model)
 
     def reset(self, init_state: NDArray[np.float64]) -> None:
-        """Set an initial state (1 + nq + nv,), time, qpos and qvel, and let the objects settle."""
-        nq = self.model.nq
-        mujoco.mj_resetData(self.model, self.data)
-        self.data.time = init_state[0]
-        self.data.qpos[:] = init_state[1 : 1 + nq]
-        self.data.qvel[:] = init_state[1 + nq :]
-        mujoco.mj_forward(self.model, self.data)
-        self._controller.reset()
-        self._grip = np.zeros(2)
-        self._lamps = self._goal.lamps()
-        for _ in range(SETTLE_STEPS):
-            self.step(SETTLE_ACTION)
+        """Set an initial state (1 + nq + nv,), time, qpos and qvel, and let the objects settle.
+
+        The first reset of the process to an initial state simulates the settling; later ones, of any
+        simulator of the task, continue from where that ended.
+        """
+        start = self.compiled.starts.get(init_state.tobytes())
+        if start is None:
+            start = self._settle(init_state)
+            self.compiled.keep_start(init_state.tobytes(), start)
+        self._continue_from(start)
 
     def step(self, action: NDArray[np.float64]) -> bool:
         """Execute one control step of an action (7,) in [-1, 1]; whether the goal is reached at its end."""
-        self._observed_lamps = self._lamps
-        for substep in range(SUBSTEPS):
-            mujoco.mj_step1(self.model, self.data)
-            self._actuate(action, first=substep == 0)
-            if substep == OBSERVED_SUBSTEP:
-                self._observed_qpos[:] = self.data.qpos
-            mujoco.mj_step2(self.model, self.data)
-            if substep == OBSERVED_SUBSTEP:
-                self._observed_fingers = self.data.qpos[self._robot.finger_qpos]
-        self._is_drawn_up = False
-        self._lamps = self._goal.lamps()
-        return self._goal.reached()
+        self._advance(action)
+        return self.compiled.goal.reached(self.data)
 
-    def observed(self) -> mujoco.MjData:
-        """The poses that the observation of the last control step shows: MuJoCo's data, for reading."""
-        if not self._is_drawn_up:
-            self._observed.qpos[:] = self._observed_qpos
-            mujoco.mj_kinematics(self.model, self._observed)
-            mujoco.mj_comPos(self.model, self._observed)
-            mujoco.mj_camlight(self.model, self._observed)
-            self._is_drawn_up = True
-        return self._observed
-
-    def show_lamps(self) -> None:
-        """Make the (shared) model show the burners as the observation does: call before drawing."""
-        for site, shown in self._observed_lamps.items():
-            alpha = self.model.site_rgba[site, 3]
-            if (alpha > 0) != shown:
-                self.model.site_rgba[site, 3] = 1 - alpha
+    def observed(self) -> tuple[NDArray[np.float64], tuple[bool, ...]]:
+        """What images of the last control step show: joint positions (nq,) and, per lamp, whether it glows."""
+        return self._observed.qpos, self._observed_glowing
 
     def proprioception(self) -> NDArray[np.float32]:
         """float32 (8,): end effector position (m), axis-angle (rad), finger joints (m)."""
-        data = self.observed()
-        w, *xyz = data.xquat[self._robot.hand_body]
-        position = data.site_xpos[self._robot.grip_site]
-        return np.concatenate([position, axis_angle(np.array(xyz), w), self._observed_fingers], dtype=np.float32)
+        poses, wiring = self._poses, self.compiled.wiring
+        poses.qpos[:] = self._observed.qpos
+        mujoco.mj_kinematics(self.model, poses)
+        w, *xyz = poses.xquat[wiring.hand_body]
+        position = poses.site_xpos[wiring.grip_site]
+        return np.concatenate([position, axis_angle(np.array(xyz), w), self._observed.fingers], dtype=np.float32)
 
     def task_state(self) -> NDArray[np.float32]:
         """float32 (3 per free body + 1 per articulated joint,): the things' positions (m) and joints (m or rad)."""
-        robot = {*self._robot.arm_qpos, *self._robot.finger_qpos}
+        robot = {*self.compiled.wiring.arm_qpos, *self.compiled.wiring.finger_qpos}
         parts = []
         for kind, address in zip(self.model.jnt_type, self.model.jnt_qposadr, strict=True):
             size = 3 if kind == mujoco.mjtJoint.mjJNT_FREE else 1
@@ -118,11 +85,60 @@ class Simulator:
                 parts.append(self.data.qpos[address : address + size])
         return np.concatenate(parts, dtype=np.float32)
 
-    def _actuate(self, action: NDArray[np.float64], first: bool) -> None:
-        torques = self._controller.torques(self.data, action[:6] if first else None)
-        self.data.ctrl[self._robot.arm_actuators] = np.clip(torques, *self._torque_limits)
-        self._grip = np.clip(self._grip + GRIPPER_RAMP * np.sign(action[6]), -1.0, 1.0)
-        self.data.ctrl[self._robot.finger_actuators] = self._finger_centre + self._finger_reach * self._grip
+    def _advance(self, action: NDArray[np.float64], is_first: bool = False) -> None:
+        compiled = self.compiled
+        self.start = None
+        self._observed_glowing = self._glowing
+        control_step(
+            self._physics,
+            self._memory,
+            compiled.wiring,
+            compiled.initial,
+            is_first,
+            self._command,
+            self._observed,
+            action,
+        )
+        self._glowing = compiled.goal.glowing(self.data)
+
+    def _settle(self, init_state: NDArray[np.float64]) -> Start:
+        nq, initial = self.model.nq, self.compiled.initial
+        mujoco.mj_resetData(self.model, self.data)
+        self.data.time = init_state[0]
+        self.data.qpos[:] = init_state[1 : 1 + nq]
+        self.data.qvel[:] = init_state[1 + nq :]
+        mujoco.mj_forward(self.model, self.data)
+        self._command.position[:] = initial.position
+        self._command.rotation[:] = initial.rotation
+        self._command.grip[:] = 0.0
+        self._glowing = self.compiled.goal.glowing(self.data)
+        for step in range(SETTLE_STEPS):
+            self._advance(SETTLE_ACTION, is_first=step == 0)
+        state = np.empty(mujoco.mj_stateSize(self.model, PHYSICS_STATE))
+        mujoco.mj_getState(self.model, self.data, state, PHYSICS_STATE)
+        return Start(state, _copy(self._command), _copy(self._observed), self._glowing, self._observed_glowing, {})
+
+    def _continue_from(self, start: Start) -> None:
+        mujoco.mj_setState(self.model, self.data, start.physics, PHYSICS_STATE)
+        mujoco.mj_forward(self.model, self.data)
+        _write(self._command, start.command)
+        _write(self._observed, start.observed)
+        self._glowing, self._observed_glowing = start.glowing, start.observed_glowing
+        self.start = start
+
+    def _view_memory(self) -> Memory:
+        data, site = self.data, self.compiled.wiring.grip_site
+        return Memory(
+            model=self.model._address,
+            data=data._address,
+            qpos=data.qpos,
+            qvel=data.qvel,
+            packed_mass=data.qM,
+            bias=data.qfrc_bias,
+            ctrl=data.ctrl,
+            grip_position=data.site_xpos[site],
+            grip_rotation=data.site_xmat[site].reshape(3, 3),
+        )
 
 
 def axis_angle(xyz: NDArray[np.float64], w: float) -> NDArray[np.float64]:
@@ -136,3 +152,12 @@ def axis_angle(xyz: NDArray[np.float64], w: float) -> NDArray[np.float64]:
     if sine == 0.0:
         return np.zeros(3)
     return xyz * 2.0 * math.acos(w) / sine
+
+
+def _copy(arrays: Arrays) -> Arrays:
+    return type(arrays)(*(array.copy() for array in arrays))
+
+
+def _write(arrays: Arrays, values: Arrays) -> None:
+    for array, value in zip(arrays, values, strict=True):
+        array[...] = value

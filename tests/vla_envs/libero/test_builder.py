@@ -31,12 +31,12 @@ def test_one_task_of_every_suite(libero_assets, suite, task_id):
 
 def test_fixtures_do_not_depend_on_what_ran_before(libero_assets):
     """Built anew under another state of the global generator, everything stands where it stood."""
-    from vla_envs.libero.builder import compile_task
+    from vla_envs.libero.builder import build_task
 
     task = SUITES["libero_goal"].tasks[7]
-    first = compile_task(task, libero_assets).model
+    first = build_task(task, libero_assets).model
     np.random.seed(17)
-    second = compile_task.__wrapped__(task, libero_assets).model
+    second = build_task(task, libero_assets).model
     assert first is not second
     np.testing.assert_array_equal(first.body_pos, second.body_pos)
     np.testing.assert_array_equal(first.body_quat, second.body_quat)
@@ -82,7 +82,7 @@ def test_other_errors_are_not_blamed_on_the_assets(monkeypatch, libero_assets, e
 
     monkeypatch.setattr(builder, "make_problem", fail)
     with pytest.raises(type(error)) as caught:
-        builder.compile_task.__wrapped__(SUITES["libero_object"].tasks[0], libero_assets)
+        builder.build_task(SUITES["libero_object"].tasks[0], libero_assets)
     assert caught.value is error
 
 
