@@ -19,8 +19,8 @@ from gymnasium import spaces
 from gymnasium.vector.utils import CloudpickleWrapper
 
 from vla_envs.group.members import EnvFns, LocalMembers
-from vla_envs.group.workers.observations import SharedObservations
-from vla_envs.group.workers.process import Answer, Done, Failed, serve
+from vla_envs.group.workers.observations import SharedObservations, allocate
+from vla_envs.group.workers.process import CLOSE, Answer, Done, Failed, Setup, serve
 
 GRACE = 5.0
 """Seconds that a process has to end by itself before it is killed, and that a killed one has to be gone."""
@@ -54,37 +54,46 @@ class Worker:
         self.members = members
         self.replacements = 0
         """Processes replaced since a command was last answered."""
-        self._make = CloudpickleWrapper(partial(LocalMembers, tuple(env_fns)))  # type: ignore[arg-type]
-        self._observations = SharedObservations(space, len(members), _CONTEXT)
+        make_members = CloudpickleWrapper(partial(LocalMembers, tuple(env_fns)))  # type: ignore[arg-type]
+        self._setup = Setup(make_members, space, len(members))
+        self._memory = allocate(space, len(members), _CONTEXT)
+        self._observations = SharedObservations(space, len(members), self._memory)
         self._variables = variables
         self._timeout = timeout
         self._deadline = 0.0
         self._process: SpawnProcess | None = None
 
-    @property
-    def started(self) -> bool:
-        """Whether there is a process."""
-        return self._process is not None
-
     def start(self) -> None:
-        """Start a process, in place of the one there may be; :meth:`receive` says when its environments are made."""
+        """Start a process, in place of the one there may be."""
         self.end(grace=0.0)
         self._pipe, remote = _CONTEXT.Pipe()
         _limit_waiting(self._pipe, self._timeout)
-        arguments = (remote, self._make, self._observations)
-        process = _CONTEXT.Process(target=serve, args=arguments, daemon=True, name=f"vla_envs worker {self.index}")
+        # Little goes along: when a process dies before it has read what a pipe cannot hold, multiprocessing hangs.
+        process = _CONTEXT.Process(
+            target=serve, args=(remote, self._memory), daemon=True, name=f"vla_envs worker {self.index}"
+        )
         # With the parent's copy of the other end closed, a dead process is the end of the stream.
         with remote, _environment(self._variables):
             process.start()
         self._process = process
-        self.send("make", {})
+
+    def make(self) -> None:
+        """Have the process make its environments."""
+        self._send("make", self._setup)
 
     def send(self, command: str, arguments: Mapping[int, Any]) -> None:
-        """Give a command for some members; all but ``"close"`` are answered once."""
+        """Give a command for some members."""
+        self._send(command, {member - self.members.start: argument for member, argument in arguments.items()})
+
+    def ask_to_end(self) -> None:
+        """Have the process close its environments and end, unanswered."""
+        if self._process is not None:
+            self._send(CLOSE, None)
+
+    def _send(self, command: str, argument: Any) -> None:
         self._deadline = time.monotonic() + self._timeout
-        slots = {member - self.members.start: argument for member, argument in arguments.items()}
         with suppress(OSError):  # a dead process, as `receive` will say
-            self._pipe.send((command, slots))
+            self._pipe.send((command, argument))
 
     def receive(self) -> Answer:
         """The answer to the last command, its members named by their indices."""

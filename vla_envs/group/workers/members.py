@@ -14,7 +14,7 @@ from gymnasium.error import ClosedEnvironmentError
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group.members import EnvFns, MemberSpec, Start, TimeStep, prompt_of
 from vla_envs.group.workers.handle import GRACE, Worker
-from vla_envs.group.workers.process import CLOSE, Answer, Done, Failed, Refused
+from vla_envs.group.workers.process import Answer, Done, Failed, Refused
 
 MAX_REPLACEMENTS = 3
 """How often in a row a worker is replaced before the fault is taken for one of the environment."""
@@ -88,7 +88,11 @@ class WorkerMembers:
             )
             for index, each in enumerate(slices)
         ]
-        self._together(self._workers, Worker.start)
+        try:
+            self._together(self._workers, Worker.start, Worker.make)
+        except BaseException:
+            self.close()
+            raise
 
     def reset(self, starts: Mapping[int, Start]) -> dict[int, TimeStep]:
         """Begin an episode in each of these members, also through a fault."""
@@ -121,10 +125,13 @@ class WorkerMembers:
 
     def close(self) -> None:
         """End all processes; those that take longer than a few seconds are killed."""
-        workers, self._workers = [worker for worker in self._workers if worker.started], []
+        self._end(GRACE)
+
+    def _end(self, grace: float) -> None:
+        workers, self._workers = self._workers, []
         for worker in workers:
-            worker.send(CLOSE, {})
-        deadline = time.monotonic() + GRACE
+            worker.ask_to_end()
+        deadline = time.monotonic() + grace
         for worker in workers:
             worker.end(max(0.0, deadline - time.monotonic()))
 
@@ -144,14 +151,16 @@ class WorkerMembers:
         return self._together(busy, lambda worker: worker.send(name, portions[worker]))
 
     def _together(
-        self, workers: Sequence[Worker], begin: Callable[[Worker], None]
+        self, workers: Sequence[Worker], *begin: Callable[[Worker], None]
     ) -> tuple[dict[int, Any], dict[int, TimeStep]]:
+        """Tell all workers first and then hear them all, so that they work at the same time."""
         done: dict[int, Any] = {}
         put_back: dict[int, TimeStep] = {}
         refused: list[Refused] = []
         try:
-            for worker in workers:
-                begin(worker)
+            for tell in begin:
+                for worker in workers:
+                    tell(worker)
             for worker in workers:
                 answer = worker.receive()
                 if isinstance(answer, Failed):
@@ -162,7 +171,7 @@ class WorkerMembers:
                     worker.replacements = 0
                     done |= answer.results
         except BaseException:  # an interrupt too leaves answers behind that nobody asked for
-            self.close()
+            self._end(grace=0.0)
             raise
         for each in refused:
             _raise(each)
@@ -175,6 +184,7 @@ class WorkerMembers:
             _report(worker, running, answer)
             worker.replacements += 1
             worker.start()
+            worker.make()
             answer = worker.receive()
             if running and isinstance(answer, Done):
                 worker.send("reset", {member: episode.start for member, episode in running.items()})

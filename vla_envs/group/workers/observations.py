@@ -29,13 +29,13 @@ class SharedObservations:
         space: of one member's observations. Both sides must have this very object or a pickled copy:
             the letters of an equal ``Text`` may have other numbers in another process.
         count: members of the worker.
-        context: that starts the worker.
+        memory: from :func:`allocate` for the same space and count.
     """
 
-    def __init__(self, space: spaces.Space, count: int, context: SpawnContext) -> None:
+    def __init__(self, space: spaces.Space, count: int, memory: Any) -> None:
         self.space = space
         self.count = count
-        self._memory = _allocate(space, count, context)
+        self._memory = memory
 
     def post(self, slot: int, observation: Any) -> Any:
         """Put an observation into its place; returns what has to be sent of it."""
@@ -57,7 +57,8 @@ class SharedObservations:
         return batch_space(self.space, self.count)
 
 
-def _allocate(space: spaces.Space, count: int, context: SpawnContext) -> Any:
+def allocate(space: spaces.Space, count: int, context: SpawnContext) -> Any:
+    """Memory for ``count`` observations, to be handed to a process that starts; None for a space that does not fit."""
     try:
         return create_shared_memory(space, count, context)
     except (TypeError, CustomSpaceError):

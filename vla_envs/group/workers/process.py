@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+from gymnasium import spaces
 
 from vla_envs.errors import VLAEnvsError, WorkerError
 from vla_envs.group.members import LocalMembers, Start, TimeStep
@@ -20,6 +21,14 @@ from vla_envs.group.workers.observations import SharedObservations
 
 CLOSE = "close"
 """The command after which the process ends."""
+
+
+class Setup(NamedTuple):
+    """What a process hosts."""
+
+    make_members: Callable[[], LocalMembers]
+    space: spaces.Space
+    num_members: int
 
 
 class Done(NamedTuple):
@@ -48,30 +57,30 @@ class Failed(NamedTuple):
 Answer = Done | Refused | Failed
 
 
-def serve(pipe: Connection, make: Callable[[], LocalMembers], observations: SharedObservations) -> None:
-    """Carry out commands ``(name, {slot: argument})`` until :data:`CLOSE`."""
+def serve(pipe: Connection, memory: Any) -> None:
+    """Carry out commands ``(name, argument)`` until :data:`CLOSE`; ``memory`` is that of the observations."""
     # Ctrl-C reaches every process of the terminal; what happens then is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    host = _Host(make, observations)
+    host = _Host(memory)
     with suppress(EOFError, OSError):  # the parent is gone
-        name, arguments = pipe.recv()
+        name, argument = pipe.recv()
         while name != CLOSE:
-            _send(pipe, _answer(getattr(host, name), arguments))
-            name, arguments = pipe.recv()
+            _send(pipe, _answer(getattr(host, name), argument))
+            name, argument = pipe.recv()
     host.members.close()
 
 
 class _Host:
     """The commands."""
 
-    def __init__(self, make_members: Callable[[], LocalMembers], observations: SharedObservations) -> None:
-        self.make_members = make_members
-        self.observations = observations
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
         self.members = LocalMembers(())
 
-    def make(self, _: Mapping[int, None]) -> Done:
-        self.members = self.make_members()
+    def make(self, setup: Setup) -> Done:
+        self.observations = SharedObservations(setup.space, setup.num_members, self.memory)
+        self.members = setup.make_members()
         return Done({}, {})
 
     def reset(self, starts: Mapping[int, Start]) -> Done:
@@ -88,9 +97,9 @@ class _Host:
         return Done({slot: each._replace(observation=None) for slot, each in time_steps.items()}, posted)
 
 
-def _answer(command: Callable[[Any], Done], arguments: Mapping[int, Any]) -> Answer:
+def _answer(command: Callable[[Any], Done], argument: Any) -> Answer:
     try:
-        return command(arguments)
+        return command(argument)
     except Exception as error:
         text = traceback.format_exc()
         callers = isinstance(error, (VLAEnvsError, gym.error.Error)) and not isinstance(error, WorkerError)

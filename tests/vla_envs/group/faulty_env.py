@@ -1,0 +1,54 @@
+"""The reach environment with faults on command: real deaths and hangs, told by actions that move nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.reach_env import ReachEnv
+
+DEVICE_AT_IMPORT = os.environ.get("VLA_TEST_DEVICE")
+"""What a simulator would see that reads its device when it is imported."""
+
+RAISE, HANG, SEGFAULT, KILL, EXIT = 0.1, 0.2, 0.3, 0.4, 0.5
+"""Values of the action's third number."""
+
+FAULTS = {
+    RAISE: lambda: {}["a bug of the simulator"],
+    HANG: lambda: time.sleep(3600),
+    SEGFAULT: lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    KILL: lambda: os.kill(os.getpid(), signal.SIGKILL),
+    EXIT: lambda: os._exit(3),
+}
+
+
+class FaultyEnv(ReachEnv):
+    """Its info also has the process id and the device.
+
+    Args:
+        reset_faults: a folder; while it holds a file, a reset takes the file away and ends the process.
+        num_init_states: as of the reach environment.
+    """
+
+    def __init__(self, reset_faults: str | None = None, num_init_states: int = 20) -> None:
+        super().__init__(num_init_states=num_init_states)
+        self.reset_faults = reset_faults
+
+    def _begin(self, prompt):
+        for fault in Path(self.reset_faults).iterdir() if self.reset_faults else ():
+            fault.unlink()
+            os._exit(3)
+        super()._begin(prompt)
+
+    def _apply(self, action):
+        for code, fault in FAULTS.items():
+            if np.isclose(action[2], code):
+                fault()
+        return super()._apply(action)
+
+    def _info(self, success):
+        return {**super()._info(success), "pid": os.getpid(), "device": DEVICE_AT_IMPORT}

@@ -1,0 +1,48 @@
+"""Members in this process."""
+
+import numpy as np
+import pytest
+
+from tests.reach_env import ReachEnv
+from vla_envs.errors import UnknownTaskError
+from vla_envs.group.members import LocalMembers, MemberSpec, Start
+
+
+@pytest.fixture
+def members():
+    return LocalMembers([ReachEnv] * 3)
+
+
+def test_a_reset_starts_at_the_seed_and_the_options(members):
+    """As the environment itself would."""
+    start = Start(5, {"task_id": 1})
+    observation, info = ReachEnv().reset(seed=5, options={"task_id": 1})
+    time_step = members.reset({2: start})[2]
+    assert time_step.info == info
+    np.testing.assert_array_equal(time_step.observation["image"], observation["image"])
+    assert (time_step.reward, time_step.terminated, time_step.truncated, time_step.valid) == (0.0, False, False, True)
+
+
+def test_only_the_named_members_are_stepped(members):
+    """The others cost nothing."""
+    members.reset(dict.fromkeys(range(3), Start(0, {})))
+    time_steps = members.step({1: np.ones(7, np.float32)})
+    assert set(time_steps) == {1}
+    assert [env.steps_simulated for env in members.envs] == [0, 1, 0]
+
+
+def test_only_the_named_members_are_drawn(members):
+    """By their indices."""
+    members.reset({0: Start(0, {})})
+    assert members.render([0])[0].shape == (16, 16, 3)
+
+
+def test_callers_errors_pass(members):
+    """As they are."""
+    with pytest.raises(UnknownTaskError):
+        members.reset({0: Start(0, {"task_id": 9})})
+
+
+def test_the_spec_is_that_of_an_environment(members):
+    """Spaces, metadata and render mode."""
+    assert members.spec == MemberSpec.of(ReachEnv())
