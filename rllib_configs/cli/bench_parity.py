@@ -54,7 +54,7 @@ Job = tuple[str, Prompt]
 def main(arguments: list[str]) -> int:
     """Compare and print a row a task; 1 if a limit was exceeded."""
     given = tyro.cli(Arguments, args=arguments, prog="vla bench parity")
-    for name in ("image_every", "processes"):
+    for name in ("steps", "image_every", "processes"):
         if getattr(given, name) < 1:
             raise InvalidArgumentError(f"Expect the `{name}` to be at least 1, actually: {getattr(given, name)}.")
     suites = SUITES if given.suite is None else (given.suite,)
@@ -124,7 +124,7 @@ def _summary(results: Sequence[Comparison]) -> str:
         f"{sum(each.steps for each in results)} control steps and {sum(each.images for each in results)} images; "
         f"largest difference: {differences} (limit {LIMIT:.0e}), "
         f"{sum(each.unequal_pixels for each in results)} pixels, "
-        f"{sum(each.unequal_successes for each in results)} outcomes of a step"
+        f"success after {sum(each.unequal_successes for each in results)} steps"
     )
 
 

@@ -26,6 +26,7 @@ def test_an_unknown_bench_names_the_valid_ones(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--steps", "0"], "Expect the `steps` to be at least 1, actually: 0."),
         (["--processes", "0"], "Expect the `processes` to be at least 1, actually: 0."),
         (["--image-every", "0"], "Expect the `image_every` to be at least 1, actually: 0."),
         (["--suite", "libero_100"], "Expect the `suite` to be one of"),
