@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vla_envs.libero import gl
 from vla_envs.libero.builder import MAX_CACHED_TASKS
 from vla_envs.libero.compiled_task import CompiledTask
+from vla_envs.libero.culling import hide_unseen
 from vla_envs.libero.meshes import simplified_meshes
 from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.simulator import Simulator
@@ -64,15 +65,9 @@ class Renderer:
         gl.current_context()
         self._camera.fixedcamid = self._model.camera(camera).id
         self._pose(*simulator.observed())
-        mujoco.mjv_updateScene(
-            self._model,
-            self._data,
-            self._options,
-            None,
-            self._camera,
-            mujoco.mjtCatBit.mjCAT_ALL,
-            self._scene,
-        )
+        model, data, everything = self._model, self._data, mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(model, data, self._options, None, self._camera, everything, self._scene)
+        hide_unseen(self._scene, model, data, self._camera.fixedcamid)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         pixels = np.empty((self._viewport.height, self._viewport.width, 3), np.uint8)
