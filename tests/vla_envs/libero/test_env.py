@@ -137,6 +137,27 @@ class TestLiberoEnv:
         observation, _ = env.reset(options={"init_state_id": 0})
         np.testing.assert_array_equal(env.render(), observation["image"])
 
+    def test_first_images_are_drawn_once_for_all_that_start_there(self, monkeypatch):
+        """A group's members share them; what one does with its copy does not reach the others."""
+        first, _ = LiberoEnv("libero_object", 2, image_size=32).reset(options={"init_state_id": 8})
+        expected = first["image"].copy()
+        first["image"][:] = 0
+        monkeypatch.setattr("vla_envs.libero.renderer.Renderer.draw", lambda *_: pytest.fail("drawn again"))
+        again, _ = LiberoEnv("libero_object", 2, image_size=32).reset(options={"init_state_id": 8})
+        np.testing.assert_array_equal(again["image"], expected)
+
+    def test_a_chunk_is_drawn_once(self, monkeypatch):
+        """Nothing is drawn that is not returned."""
+        from vla_envs.libero.renderer import Renderer
+
+        env = LiberoEnv("libero_object", 0, cameras=("agentview", "wrist"), image_size=32)
+        env.reset(options={"init_state_id": 0})
+        drawn = []
+        draw = Renderer.draw
+        monkeypatch.setattr(Renderer, "draw", lambda self, *args: drawn.append(args[-1]) or draw(self, *args))
+        env.step_chunk(np.zeros((8, 7)))
+        assert drawn == ["agentview", "robot0_eye_in_hand"]
+
     def test_success_terminates(self):
         """The soup put into the basket by hand."""
         env = LiberoEnv("libero_object", 0, image_size=32)
