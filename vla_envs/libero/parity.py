@@ -33,7 +33,7 @@ class Comparison:
         qpos: largest difference of a joint position, m or rad.
         qvel: largest difference of a joint velocity, m/s or rad/s.
         state: largest difference in the observation ``state``, m or rad.
-        unequal_successes: steps after which one environment had reached the goal and the other had not.
+        unequal_successes: steps and chunks after which one environment had reached the goal and another had not.
         unequal_pixels: pixels that differ in any channel, over all images.
         success: whether our trajectory reached the goal.
         error: why there is no comparison, or nothing.
@@ -146,7 +146,8 @@ class Parity:
             result.add_physics(self.stepped, observation, reference)
             if ended:
                 break
-        observation, *_ = self.chunked.step_chunk(chunk)
+        observation, _, chunk_success, *_ = self.chunked.step_chunk(chunk)
+        result.unequal_successes += chunk_success != success
         result.add_physics(self.chunked, observation, reference)
         result.add_images(observation, reference)
         return ended

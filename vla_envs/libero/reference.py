@@ -22,6 +22,7 @@ IMAGES = {spec.IMAGE: "agentview_image", spec.WRIST_IMAGE: "robot0_eye_in_hand_i
 """Observation key -> its official name."""
 SETTLE_STEPS = 10
 SETTLE_ACTION = (0, 0, 0, 0, 0, 0, -1)
+"""The protocol's, written out: a reference takes nothing from what it judges."""
 
 
 class Reference:
