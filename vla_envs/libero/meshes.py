@@ -1,9 +1,6 @@
-"""Simplifies the meshes of a MuJoCo model while a renderer uploads them."""
+"""Simplifies the meshes of a model that is only drawn."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import mujoco
 import numpy as np
@@ -12,60 +9,73 @@ from numpy.typing import NDArray
 FINE_MESH = 1000
 """Meshes of more faces than this are simplified."""
 CELLS = 64
-"""Cells along the longest side of a mesh: with fewer, labels become unreadable and thin walls get holes."""
+"""Cells along the longest side of a mesh: with fewer, the labels of LIBERO's groceries become unreadable."""
 MAX_CELL = 0.005
 """Largest side of a cell in m: about a pixel and a half of a 256-pixel agentview, also for a table or a room."""
+SAME_PLACE = 2**-20
+"""Side of the cells that hold a single point, as a fraction of the longest side of a mesh."""
 
 
-@contextmanager
-def simplified_meshes(model: mujoco.MjModel) -> Iterator[None]:
-    """Give the finely meshed visual shapes of ``model`` fewer faces, and everything back at the end.
+def simplify_meshes(model: mujoco.MjModel) -> None:
+    """Give the finely meshed shapes of ``model`` fewer faces, except those that anything collides with.
 
-    Meshes that anything collides with are left alone.
+    Call it before the model is uploaded to a renderer.
     """
-    arrays = (model.mesh_vert, model.mesh_face, model.mesh_facenormal, model.mesh_facetexcoord, model.mesh_facenum)
-    before = [array.copy() for array in arrays]
-    try:
-        for mesh in _fine_visual_meshes(model):
-            _simplify(model, mesh)
-        yield
-    finally:
-        for array, values in zip(arrays, before, strict=True):
-            array[:] = values
-
-
-def _fine_visual_meshes(model: mujoco.MjModel) -> NDArray[np.intp]:
-    """The indices of the meshes to simplify."""
     has_mesh = model.geom_type == mujoco.mjtGeom.mjGEOM_MESH
     collides = (model.geom_contype | model.geom_conaffinity) != 0
     fine = np.flatnonzero(model.mesh_facenum > FINE_MESH)
-    return np.setdiff1d(fine, model.geom_dataid[has_mesh & collides])
+    for mesh in np.setdiff1d(fine, model.geom_dataid[has_mesh & collides]):
+        _simplify(model, mesh)
 
 
 def _simplify(model: mujoco.MjModel, mesh: int) -> None:
-    """Merge the vertices of each cell of a grid into their mean, and drop the faces that this collapses.
+    """Merge the vertices of a cluster into their mean, and drop the faces that this collapses.
 
     That is vertex clustering (Rossignac and Borrel 1993). Corners keep their normals and texture
     coordinates, so that shading and labels stay as fine as they were.
     """
     start = model.mesh_vertadr[mesh]
     vertices = model.mesh_vert[start : start + model.mesh_vertnum[mesh]]
-    cells = _cells_of(vertices)
-    means = [np.bincount(cells, weights=axis) / np.bincount(cells) for axis in vertices.T]
-    vertices[:] = np.stack(means, axis=1)[cells]
-
     start, count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
-    a, b, c = cells[model.mesh_face[start : start + count]].T
+    faces = model.mesh_face[start : start + count]
+    clusters = _clusters(vertices, faces)
+    means = [np.bincount(clusters, weights=axis) / np.bincount(clusters) for axis in vertices.T]
+    vertices[:] = np.stack(means, axis=1)[clusters]
+
+    a, b, c = clusters[faces].T
     kept = start + np.flatnonzero((a != b) & (b != c) & (c != a))
     for corners in (model.mesh_face, model.mesh_facenormal, model.mesh_facetexcoord):
         corners[start : start + len(kept)] = corners[kept]
     model.mesh_facenum[mesh] = len(kept)
 
 
-def _cells_of(vertices: NDArray[np.float32]) -> NDArray[np.intp]:
-    """(V,): the number of the cell, counted from 0 without gaps, that each vertex (V, 3) is in."""
-    offsets = vertices - vertices.min(axis=0)
-    side = min(float(offsets.max()) / CELLS, MAX_CELL)
-    x, y, z = np.floor(offsets / side).astype(np.int64).T
-    _, cells = np.unique((x << 40) | (y << 20) | z, return_inverse=True)
-    return cells
+def _clusters(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.intp]:
+    """(V,): the number of the cluster, counted from 0 without gaps, of each vertex (V, 3).
+
+    A cluster is what is in one cell of a grid, but a point on an open edge is one by itself: moved,
+    it would leave a hole where it meets another part of the mesh.
+    """
+    longest = float(np.ptp(vertices, axis=0).max())
+    points = _numbered(_cells(vertices, longest * SAME_PLACE))
+    cells = _cells(vertices, min(longest / CELLS, MAX_CELL))
+    is_open = np.isin(points, _open_points(points[faces]))
+    return _numbered(np.where(is_open, -1 - points, cells))
+
+
+def _open_points(faces: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The ends of the edges that have a face (F, 3) on one side alone."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    count = faces.max() + 1
+    is_open = np.isin(start * count + end, end * count + start, invert=True)
+    return np.concatenate([start[is_open], end[is_open]])
+
+
+def _cells(vertices: NDArray[np.float32], side: float) -> NDArray[np.int64]:
+    """(V,): a number at least 0 for the cubic cell that each vertex (V, 3) is in."""
+    x, y, z = np.floor((vertices - vertices.min(axis=0)) / side).astype(np.int64).T
+    return (x << 42) | (y << 21) | z
+
+
+def _numbered(values: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The same partition, counted from 0 without gaps."""
+    return np.unique(values, return_inverse=True)[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import nullcontext
 from functools import lru_cache
 
 import mujoco
@@ -14,7 +13,7 @@ from vla_envs.libero import gl
 from vla_envs.libero.builder import MAX_CACHED_TASKS
 from vla_envs.libero.compiled_task import CompiledTask
 from vla_envs.libero.culling import hide_unseen
-from vla_envs.libero.meshes import simplified_meshes
+from vla_envs.libero.meshes import simplify_meshes
 from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.simulator import Simulator
 
@@ -38,7 +37,7 @@ class Renderer:
 
     def __init__(self, compiled: CompiledTask, image_size: int, quality: str) -> None:
         gl.current_context()
-        samples, reflections, simplified = QUALITIES[quality]
+        samples, reflections, simplified_meshes = QUALITIES[quality]
         self._model = model = compiled.drawn_model()
         self._data = mujoco.MjData(model)
         self._lamps = compiled.goal.lamps
@@ -52,8 +51,9 @@ class Renderer:
         self._options.geomgroup[: len(VISUAL_GEOMS)] = VISUAL_GEOMS
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        with simplified_meshes(model) if simplified else nullcontext():
-            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        if simplified_meshes:
+            simplify_meshes(model)
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)
 
     def draw(self, simulator: Simulator, camera: str) -> NDArray[np.uint8]:

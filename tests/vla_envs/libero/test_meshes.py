@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from vla_envs.libero.meshes import FINE_MESH, simplified_meshes  # noqa: E402  (it imports MuJoCo)
+from vla_envs.libero.meshes import FINE_MESH, simplify_meshes  # noqa: E402  (it imports MuJoCo)
 
 SEGMENTS = 100
 
@@ -22,7 +24,7 @@ def torus(name: str) -> str:
     return f'<mesh name="{name}" vertex="{vertex}" face="{face}"/>'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model():
     return mujoco.MjModel.from_xml_string(f"""
         <mujoco>
@@ -36,12 +38,6 @@ def model():
         </mujoco>""")
 
 
-def bytes_of(model) -> bytes:
-    buffer = np.empty(mujoco.mj_sizeModel(model), np.uint8)
-    mujoco.mj_saveModel(model, None, buffer)
-    return buffer.tobytes()
-
-
 def corners(model, mesh: int):
     """(F, 3, 3): the corners' positions of the mesh's faces."""
     start, count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
@@ -53,28 +49,35 @@ def area(corners) -> float:
     return np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2
 
 
+def open_edges(corners) -> set[frozenset[tuple[float, ...]]]:
+    """The edges that have more faces on their one side than on their other, as pairs of points."""
+    sides: Counter[tuple[tuple[float, ...], tuple[float, ...]]] = Counter()
+    for face in corners.tolist():
+        for start, end in zip(face, face[1:] + face[:1], strict=True):
+            sides[tuple(start), tuple(end)] += 1
+            sides[tuple(end), tuple(start)] -= 1
+    return {frozenset(edge) for edge, surplus in sides.items() if surplus}
+
+
 def test_only_fine_meshes_that_nothing_touches(model):
     before = model.mesh_facenum.copy()
     assert before[0] > FINE_MESH > before[2]
-    with simplified_meshes(model):
-        assert model.mesh_facenum[0] < before[0] / 2
-        np.testing.assert_array_equal(model.mesh_facenum[1:], before[1:])
+    simplify_meshes(model)
+    assert model.mesh_facenum[0] < before[0] / 2
+    np.testing.assert_array_equal(model.mesh_facenum[1:], before[1:])
 
 
-def test_the_surface_stays_closed_and_in_place(model):
-    """Every edge has as many faces on its one side as on its other, and the area barely changes."""
-    original = area(corners(model, 0))
-    with simplified_meshes(model):
-        simplified = corners(model, 0)
-    assert area(simplified) == pytest.approx(original, rel=0.05)
-    _, points = np.unique(simplified.reshape(-1, 3), axis=0, return_inverse=True)
-    a, b, c = points.reshape(-1, 3).T
-    edges = np.concatenate([np.stack(pair, axis=1) for pair in ((a, b), (b, c), (c, a))])
-    assert sorted(map(tuple, edges)) == sorted(map(tuple, edges[:, ::-1]))
+def test_a_closed_surface_stays_closed_and_in_place(model):
+    before = area(corners(model, 0))
+    simplify_meshes(model)
+    assert area(corners(model, 0)) == pytest.approx(before, rel=0.05)
+    assert not open_edges(corners(model, 0))
 
 
-def test_the_model_is_given_back_bit_for_bit(model):
-    before = bytes_of(model)
-    with simplified_meshes(model):
-        assert bytes_of(model) != before
-    assert bytes_of(model) == before
+def test_the_edge_of_an_open_surface_stays_where_it_is(model):
+    """Other parts of the mesh may begin there."""
+    model.mesh_facenum[0] //= 2  # a half of the torus
+    before = open_edges(corners(model, 0))
+    simplify_meshes(model)
+    assert model.mesh_facenum[0] > 0
+    assert before <= open_edges(corners(model, 0))
