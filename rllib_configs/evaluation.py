@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -13,9 +16,14 @@ import torch
 from policies.interface import Policy
 from rllib_configs.experiment import Environment
 from vla_envs.base import VLAEnv
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group import GroupVectorEnv
 from vla_envs.spec import TEMPERATURE, Prompt
+
+ATTEMPTS = 3
+"""How often a prompt is run until its episode is valid."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,34 @@ def held_out_prompts(
 
 
 def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
-    """Run the policy greedily once from every prompt; one :class:`Episode` each, in their order."""
+    """Run the policy greedily once from every prompt; one :class:`Episode` each, in their order.
+
+    An episode that a fault of a worker process cut short says nothing about the policy: its prompt
+    is run again. One without a valid episode after three attempts is named in a warning and is not
+    among the episodes.
+
+    Raises:
+        WorkerError: no prompt gave a valid episode.
+    """
+    episodes: list[Episode | None] = [None] * len(prompts)
+    for _ in range(ATTEMPTS):
+        missing = [index for index, episode in enumerate(episodes) if episode is None]
+        if missing:
+            attempt = _attempt(policy, environment, [prompts[index] for index in missing], num_envs)
+            for index, episode in zip(missing, attempt, strict=True):
+                episodes[index] = episode
+    without = [prompt for prompt, episode in zip(prompts, episodes, strict=True) if episode is None]
+    if len(without) == len(prompts):
+        raise WorkerError(f"None of the {len(prompts)} prompts gave a valid episode in {ATTEMPTS} attempts.")
+    for prompt in without:
+        _log.warning("%s gave no valid episode in %d attempts: it is not in the results.", prompt, ATTEMPTS)
+    return [episode for episode in episodes if episode is not None]
+
+
+def _attempt(
+    policy: Policy, environment: Environment, prompts: Sequence[Prompt], num_envs: int
+) -> list[Episode | None]:
+    """One episode per prompt, None where it is not valid."""
     envs: GroupVectorEnv = gym.make_vec(  # type: ignore[assignment]
         environment.id,
         num_envs=min(num_envs, len(prompts)),
@@ -69,15 +104,14 @@ def evaluate(policy: Policy, environment: Environment, prompts: Sequence[Prompt]
         prompts=prompts,
         **environment.group_kwargs("all"),
     )
-    tasks = envs.members.envs[0].unwrapped.tasks
-    episodes: list[Episode] = []
-    while len(episodes) < len(prompts):
-        episodes += _round(policy, envs, tasks)
-    envs.close()
+    episodes: list[Episode | None] = []
+    with closing(envs):
+        while len(episodes) < len(prompts):
+            episodes += _round(policy, envs)
     return episodes
 
 
-def _round(policy: Policy, envs: GroupVectorEnv, tasks: Sequence[str]) -> list[Episode]:
+def _round(policy: Policy, envs: GroupVectorEnv) -> list[Episode | None]:
     observations, infos = envs.reset()
     started = np.flatnonzero(envs.active)
     while envs.active.any():
@@ -86,17 +120,18 @@ def _round(policy: Policy, envs: GroupVectorEnv, tasks: Sequence[str]) -> list[E
         seen = {key: torch.from_numpy(each[members]) for key, each in observations.items() if key != TEMPERATURE}
         actions[members] = policy.act(seen).numpy()
         observations, _, _, _, infos = envs.step(actions)
-    return [
-        Episode(
-            task=tasks[infos["task_id"][member]],
-            task_id=int(infos["task_id"][member]),
-            init_state_id=int(infos["init_state_id"][member]),
-            success=bool(infos["success"][member]),
-            steps=int(infos["elapsed_steps"][member]),
-            max_steps=int(infos["max_steps"][member]),
-        )
-        for member in started
-    ]
+    return [_episode(infos, member) if infos["valid"][member] else None for member in started]
+
+
+def _episode(infos: dict[str, Any], member: int) -> Episode:
+    return Episode(
+        task=str(infos["task"][member]),
+        task_id=int(infos["task_id"][member]),
+        init_state_id=int(infos["init_state_id"][member]),
+        success=bool(infos["success"][member]),
+        steps=int(infos["elapsed_steps"][member]),
+        max_steps=int(infos["max_steps"][member]),
+    )
 
 
 def success_rate(episodes: Sequence[Episode]) -> float:

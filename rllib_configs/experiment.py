@@ -25,6 +25,7 @@ LEAST: Mapping[str, float] = {
     "time_limit_minutes": 0,
     "environment.chunk_size": 1,
     "environment.token_length": 1,
+    "environment.num_workers": 0,
     "bc.demonstrations_per_task": 0,
     "bc.noise": 0,
     "bc.steps": 1,
@@ -73,6 +74,10 @@ class Environment:
     """Word ids per instruction."""
     max_episode_steps: int | None = None
     """Step limit in control steps; None takes the task's own."""
+    num_workers: int = 0
+    """Processes for the environments of each sampling process and of an evaluation; 0 keeps them inside. Worth it
+    for a simulator that can hang or die, which then costs a trajectory and not the run, and for evaluating on many
+    cores. For speed alone ``resources.num_env_runners`` comes first: runners share the policy's work as well."""
 
     def kwargs(self, split: str) -> dict[str, Any]:
         """Keywords of the environment for the initial states of ``split``."""
@@ -125,7 +130,12 @@ class Environment:
 
     def group_kwargs(self, split: str) -> dict[str, Any]:
         """Keywords of ``gymnasium.make_vec``, groups aside."""
-        return {**self.kwargs(split), "chunk_size": self.chunk_size, "token_length": self.token_length}
+        return {
+            **self.kwargs(split),
+            "chunk_size": self.chunk_size,
+            "token_length": self.token_length,
+            "num_workers": self.num_workers,
+        }
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Progress:
         now = time.monotonic()
         self.training_started = self.training_started or now - result["time_this_iter_s"]
         left = (now - self.training_started) / iteration * (self.experiment.iterations - iteration)
-        ttrl = result["ttrl"]
+        ttrl = result.get("ttrl", {})
         learner = result.get("learners", {}).get("default_policy", {})
         self._line(
             f"iteration {iteration:3d}/{self.experiment.iterations}"

@@ -85,7 +85,7 @@ class Run:
         policy.save_pretrained(self.directory / "policy_before")
         before = self._evaluate(policy)
         frames_before = self._record(policy)
-        policy = self._improve(success_rate(before[: self.experiment.evaluation.curve_episodes]))
+        policy = self._improve(before[: self.experiment.evaluation.curve_episodes])
         policy.save_pretrained(self.directory / "policy")
         after = self._evaluate(policy)
         self._report(before, after)
@@ -120,7 +120,7 @@ class Run:
         self.progress.phase("video")
         return record(policy, self.experiment.environment, self.prompts[: evaluation.videos], evaluation.video_stride)
 
-    def _improve(self, first_rate: float) -> Policy:
+    def _improve(self, before: list[Episode]) -> Policy:
         """Group RL from the saved first policy; returns the trained one."""
         experiment = self.experiment
         started = PolicyConfig(kind=experiment.policy.kind, path=str(self.directory.resolve() / "policy_before"))
@@ -128,7 +128,7 @@ class Run:
         algorithm = build_algorithm(experiment.replace(policy=started))
         try:
             with closing(ResultLog(self.directory)) as log:
-                self._mark(0, first_rate)
+                self._mark(0, before)
                 self._iterate(algorithm, log)
             with atomic_directory(self.directory / "checkpoint") as folder:
                 # RLlib takes a relative path for a URL without a scheme.
@@ -142,21 +142,22 @@ class Run:
         deadline = math.inf if limit is None else time.monotonic() + 60 * limit
         for iteration in range(1, experiment.iterations + 1):
             result = algorithm.train()
-            self.sampled.append(float(result["ttrl"]["success_rate"]))
+            # Nothing was measured when faults spoilt every group so far.
+            self.sampled.append(float(result.get("ttrl", {}).get("success_rate", math.nan)))
             self.progress.trained(iteration, result)
             last = iteration == experiment.iterations or time.monotonic() > deadline
             rate = None
             if last or iteration % experiment.evaluation.interval == 0:
-                rate = success_rate(self._evaluate(algorithm.policy_copy(), experiment.evaluation.curve_episodes))
-                self._mark(iteration, rate)
+                episodes = self._evaluate(algorithm.policy_copy(), experiment.evaluation.curve_episodes)
+                rate = success_rate(episodes)
+                self._mark(iteration, episodes)
             log.write(iteration, result, rate)
             if last:
                 break
 
-    def _mark(self, iteration: int, rate: float) -> None:
-        episodes = min(self.experiment.evaluation.curve_episodes, len(self.prompts))
-        self.curve.append(CurvePoint(iteration, round(rate * episodes), episodes))
-        self.progress.evaluated(iteration, rate)
+    def _mark(self, iteration: int, episodes: list[Episode]) -> None:
+        self.curve.append(CurvePoint(iteration, sum(episode.success for episode in episodes), len(episodes)))
+        self.progress.evaluated(iteration, success_rate(episodes))
         plot_curve(self.sampled, self.curve, self.experiment.name, self.directory / "learning_curve.png")
 
     def _report(self, before: list[Episode], after: list[Episode]) -> None:

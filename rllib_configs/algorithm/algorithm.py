@@ -18,10 +18,8 @@ from ray.rllib.utils.metrics import (
 )
 
 from policies.interface import Policy
+from rllib_configs.algorithm.callbacks import ROLLOUT, TTRL
 from rllib_configs.algorithm.config import VLAPPOConfig
-
-TTRL = "ttrl"
-"""Key of the group metrics, in the runners' results and at the top of an iteration's result."""
 
 
 class VLAPPO(PPO):
@@ -40,14 +38,15 @@ class VLAPPO(PPO):
         """Sample groups, update the learners, send the weights back to the runners."""
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), reduce="mean", window=1):
             episodes = self._sample_groups()
-        # Groups whose members all did equally well leave nothing to learn from.
+        # Groups whose members all did equally well, or of which a fault cut a trajectory short, teach nothing.
         if episodes:
             with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), reduce="mean", window=1):
                 self._update(episodes)
             with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), reduce="mean", window=1):
                 self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
-        for key, value in self.metrics.peek((ENV_RUNNER_RESULTS, TTRL), default={}).items():
-            self.metrics.log_value((TTRL, key), value, window=1)
+        for part in (TTRL, ROLLOUT):
+            for key, value in self.metrics.peek((ENV_RUNNER_RESULTS, part), default={}).items():
+                self.metrics.log_value((part, key), value, window=1)
 
     def _sample_groups(self) -> list[Any]:
         config: VLAPPOConfig = self.config

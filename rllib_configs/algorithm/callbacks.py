@@ -10,11 +10,16 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
-from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS, by_group, outcome_of
+from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS, by_group, is_valid, outcome_of
 from vla_envs.group import ESTIMATORS, group_advantages
 
 GROUP_ADVANTAGE = "group_advantage"
 """Column: float32 (B,), the trajectory's advantage over its group, the same at each of its steps."""
+
+TTRL = "ttrl"
+"""Key of the metrics of valid groups, in the runners' results and at the top of an iteration's result."""
+ROLLOUT = "rollout"
+"""Key of what sampling itself reports, in the same places: ``invalid_trajectories``, the number of the iteration."""
 
 
 class GroupCallback(RLlibCallback):
@@ -23,20 +28,29 @@ class GroupCallback(RLlibCallback):
     def on_sample_end(
         self, *, env_runner: Any, metrics_logger: Any, samples: list[SingleAgentEpisode], **kwargs: Any
     ) -> None:
-        """Replace ``samples`` in place by scored copies; runner metrics still read the originals."""
+        """Replace ``samples`` in place by scored copies; runner metrics still read the originals.
+
+        A group with an invalid trajectory is left out whole: the others would be compared with too few siblings.
+        """
         config = env_runner.config
         kept: list[SingleAgentEpisode] = []
-        for episodes in by_group(samples):
+        invalid = sum(not is_valid(episode) for episode in samples)
+        metrics_logger.log_value((ROLLOUT, "invalid_trajectories"), invalid, reduce="sum")
+        for episodes in filter(_is_whole, by_group(samples)):
             outcome = outcome_of(episodes)
             rewards = TRAJECTORY_REWARDS[config.trajectory_reward](*outcome)
             for key, value in _group_metrics(outcome.success, outcome.steps, rewards).items():
-                metrics_logger.log_value(("ttrl", key), value, reduce="mean", window=config.groups_per_iteration)
+                metrics_logger.log_value((TTRL, key), value, reduce="mean", window=config.groups_per_iteration)
             grouped = config.adv_estimator in ESTIMATORS
             advantages = group_advantages(rewards, config.adv_estimator) if grouped else np.zeros(len(rewards))
             # Without an entropy bonus a trajectory of zero advantage has no gradient: its images need not travel.
             droppable = (advantages == 0.0) & (grouped and config.entropy_coeff == 0.0)
             kept += [_scored(episodes[i], rewards[i], advantages[i]) for i in np.flatnonzero(~droppable)]
         samples[:] = kept
+
+
+def _is_whole(episodes: list[SingleAgentEpisode]) -> bool:
+    return all(map(is_valid, episodes))
 
 
 def _group_metrics(success: np.ndarray, steps: np.ndarray, rewards: np.ndarray) -> dict[str, float]:

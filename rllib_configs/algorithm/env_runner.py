@@ -9,6 +9,7 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
 from rllib_configs.algorithm.rollout import rollout
+from rllib_configs.algorithm.scoring import is_valid
 
 
 class GroupEnvRunner(SingleAgentEnvRunner):
@@ -38,7 +39,7 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         self.metrics.log_value(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
         with self.metrics.log_time(SAMPLE_TIMER):
             samples = [episode for _ in range(rounds) for episode in self._round(explore)]
-        self._done_episodes_for_metrics.extend(samples)
+        self._done_episodes_for_metrics.extend(filter(is_valid, samples))
         self._increase_sampled_metrics(sum(map(len, samples)), len(samples))
         for callback in self._callbacks:
             callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=samples)

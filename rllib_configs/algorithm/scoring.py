@@ -35,6 +35,11 @@ def by_group(episodes: Iterable[SingleAgentEpisode]) -> list[list[SingleAgentEpi
     return list(groups.values())
 
 
+def is_valid(episode: SingleAgentEpisode) -> bool:
+    """Whether the task ended the trajectory; False after a fault, which is neither success nor failure."""
+    return bool(episode.get_infos(-1)["valid"])
+
+
 def outcome_of(episodes: list[SingleAgentEpisode]) -> GroupOutcome:
     """How the trajectories of a group ended."""
     infos = [episode.get_infos(-1) for episode in episodes]

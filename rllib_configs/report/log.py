@@ -19,6 +19,7 @@ SCALARS: Mapping[str, tuple[str, ...]] = {
     "ttrl/reward": ("ttrl", "reward"),
     "ttrl/steps": ("ttrl", "steps"),
     "ttrl/frac_zero_std_groups": ("ttrl", "frac_zero_std_groups"),
+    "rollout/invalid_trajectories": ("rollout", "invalid_trajectories"),
     "policy/approx_kl": (*_MODULE, "approx_kl"),
     "policy/clip_fraction": (*_MODULE, "clip_fraction"),
     "policy/entropy": (*_MODULE, "entropy"),

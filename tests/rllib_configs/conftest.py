@@ -10,6 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.fixture
+def faults(tmp_path, monkeypatch) -> Path:
+    """The folder that :mod:`tests.rllib_configs.unlucky` looks for faults in, here and in workers."""
+    monkeypatch.setenv("VLA_TEST_FAULTS", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """Two cores, no dashboard; its workers import this package and these tests."""

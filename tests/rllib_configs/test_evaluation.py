@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate, wilson_interval
 from rllib_configs.experiment import Environment
+from tests.rllib_configs import unlucky
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.spec import Prompt, init_states_of
 
 TABLETOP = Environment(task_id=(2, 5, 7), image_size=16)
@@ -101,6 +102,33 @@ def test_episodes_that_have_ended_cost_no_decision():
     policy = Seeker()
     episodes = evaluate(policy, ENVIRONMENT, held_out_prompts(ENVIRONMENT, "eval", 7), 4)
     assert policy.decisions == sum(-(-each.steps // 2) for each in episodes)
+
+
+def test_a_prompt_with_a_fault_is_run_again(faults):
+    """Until it shows what the policy does there."""
+    prompts = held_out_prompts(unlucky.ENVIRONMENT, "eval", 4)
+    unlucky.add_faults(faults, 2, prompts[2])
+    episodes = evaluate(Seeker(), unlucky.ENVIRONMENT, prompts, 2)
+    assert not list(faults.iterdir())
+    assert episodes == evaluate(Seeker(), unlucky.LUCKY, prompts, 2)
+
+
+def test_a_prompt_without_a_valid_episode_is_no_failure(faults, caplog):
+    """It is named apart, and the others keep their order."""
+    prompts = held_out_prompts(unlucky.ENVIRONMENT, "eval", 4)
+    unlucky.add_faults(faults, 3, prompts[1])
+    episodes = evaluate(Seeker(), unlucky.ENVIRONMENT, prompts, 2)
+    expected = evaluate(Seeker(), unlucky.LUCKY, prompts, 2)
+    assert episodes == [expected[0], *expected[2:]]
+    assert f"{prompts[1]} gave no valid episode in 3 attempts" in caplog.text
+
+
+def test_an_evaluation_without_an_episode_is_an_error(faults):
+    """There is no rate of nothing."""
+    prompts = held_out_prompts(unlucky.ENVIRONMENT, "eval", 1)
+    unlucky.add_faults(faults, 3, prompts[0])
+    with pytest.raises(WorkerError, match=r"None of the 1 prompts.*3 attempts"):
+        evaluate(Seeker(), unlucky.ENVIRONMENT, prompts, 1)
 
 
 def test_success_rate_is_a_share():

@@ -9,6 +9,7 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from policies.interface import Policy
 from rllib_configs import VLAPPO, Experiment
 from rllib_configs.experiment import PPO, TTRL, Environment, Resources
+from tests.rllib_configs import unlucky
 from tests.rllib_configs.setups import module_spec, reach_config
 from vla_envs.group import ESTIMATORS
 
@@ -82,6 +83,21 @@ def test_a_remote_runner_acts_with_the_learners_weights(build):
     result = algorithm.train()
     assert_same_weights(runner_weights(algorithm)[-1], learner_weights(algorithm))
     assert result["env_runners"]["num_episodes"] == 16
+    assert 0.0 <= result["ttrl"]["success_rate"] <= 1.0
+
+
+def test_faults_cost_groups_and_not_the_run(build, faults):
+    """An iteration without a single whole group updates nothing, and the next one goes on."""
+    config = reach_config(num_envs=8, group_size=4, env_config={"num_workers": 1})
+    algorithm = build(config.environment(unlucky.ENV_ID))
+    before = learner_weights(algorithm)
+    unlucky.add_faults(faults, 1)
+    result = algorithm.train()
+    assert result["rollout"]["invalid_trajectories"] == 8
+    assert "ttrl" not in result
+    assert_same_weights(learner_weights(algorithm), before)
+    result = algorithm.train()
+    assert result["rollout"]["invalid_trajectories"] == 0
     assert 0.0 <= result["ttrl"]["success_rate"] <= 1.0
 
 

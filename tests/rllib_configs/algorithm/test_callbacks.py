@@ -70,6 +70,33 @@ def test_a_critic_needs_every_trajectory():
     assert len(scored(runner, episodes)) == len(episodes)
 
 
+@pytest.mark.parametrize("estimator", [*sorted(ESTIMATORS), "gae"])
+def test_a_group_with_an_invalid_trajectory_is_dropped_whole(estimator):
+    """No sibling is trained without it, and the other groups stay as they are."""
+    runner = make_runner(adv_estimator=estimator)
+    episodes = runner.sample()
+    before = scored(runner, episodes)
+    spoilt = by_group(episodes)[1]
+    spoilt[2].get_infos(-1)["valid"] = False
+    after = scored(runner, episodes)
+    assert set(before) & {each.id_ for each in spoilt}
+    assert set(after) == set(before) - {each.id_ for each in spoilt}
+
+
+def test_invalid_trajectories_are_counted_and_measured_in_nothing_else():
+    """They are neither successes nor failures."""
+    runner = make_runner(trajectory_reward="success", groups_per_iteration=8)
+    episodes = runner.sample()
+    groups = by_group(episodes)
+    for episode in (groups[0][0], groups[0][3], groups[5][1]):
+        episode.get_infos(-1)["valid"] = False
+    scored(runner, episodes)
+    metrics = runner.get_metrics()
+    sound = [outcome_of(group).success.mean() for index, group in enumerate(groups) if index not in (0, 5)]
+    assert metrics["rollout"]["invalid_trajectories"].peek() == 3
+    assert metrics["ttrl"]["success_rate"].peek() == pytest.approx(np.mean(sound))
+
+
 def test_flipping_the_outcome_flips_the_sign_of_the_advantage():
     """A reward of the wrong sign would be seen here."""
     runner = make_runner(trajectory_reward="success")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED, WEIGHTS_SEQ_NO
+from ray.rllib.utils.metrics import EPISODE_RETURN_MEAN, NUM_ENV_STEPS_SAMPLED, WEIGHTS_SEQ_NO
 
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
-from tests.rllib_configs import coin_env
+from tests.rllib_configs import coin_env, unlucky
 from tests.rllib_configs.setups import TOKEN_LENGTH, module_spec, reach_config, reach_runner
 
 EPISODES = 400
@@ -115,3 +115,17 @@ def test_decisions_are_counted_and_idle_members_are_not():
     runner = keep_all()
     decisions = sum(map(len, runner.sample()))
     assert runner.get_metrics()[NUM_ENV_STEPS_SAMPLED].peek() == decisions
+
+
+def test_a_fault_of_a_worker_costs_its_group_and_no_other(faults):
+    """The whole group is dropped; returns are those of the trajectories that came to their end."""
+    config = reach_config(num_envs=8, group_size=4, adv_estimator="gae", env_config={"num_workers": 2})
+    runner = GroupEnvRunner(config=config.environment(unlucky.ENV_ID))
+    unlucky.add_faults(faults, 1)
+    samples = runner.sample()
+    assert len(samples) == 4
+    assert len({int(each.get_infos(0)["group_id"]) for each in samples}) == 1
+    metrics = runner.get_metrics()
+    assert metrics["rollout"]["invalid_trajectories"].peek() == 4
+    assert metrics[EPISODE_RETURN_MEAN].peek() == pytest.approx(np.mean([each.get_return() for each in samples]))
+    runner.stop()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS, by_group, outcome_of
+from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS, by_group, is_valid, outcome_of
 from tests.rllib_configs.setups import reach_runner
 from vla_envs.rewards import efficiency_reward
 
@@ -29,6 +29,11 @@ def test_the_outcome_is_what_the_environment_said_last(episodes):
     assert outcome.success.tolist() == [episode.is_terminated for episode in episodes]
     assert outcome.steps.tolist() == [info["elapsed_steps"] for info in infos]
     assert outcome.max_steps.tolist() == [12] * 8
+
+
+def test_a_trajectory_is_valid_unless_a_fault_ended_it(episodes):
+    """As its last info says."""
+    assert all(map(is_valid, episodes))
 
 
 def test_efficiency_is_the_packages_own_formula():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,9 @@ class FaultyEnv(ReachEnv):
 
     def _begin(self, prompt):
         for fault in Path(self.reset_faults).iterdir() if self.reset_faults else ():
-            fault.unlink()
-            os._exit(3)
+            with suppress(FileNotFoundError):  # another worker was faster
+                fault.unlink()
+                os._exit(3)
         super()._begin(prompt)
 
     def _apply(self, action):
