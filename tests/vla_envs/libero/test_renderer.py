@@ -4,8 +4,13 @@ import gc
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from vla_envs.errors import RendererUnavailableError
+from vla_envs.libero import gl
 from vla_envs.libero.env import LiberoEnv
+from vla_envs.libero.fresh_process import in_fresh_process
+from vla_envs.libero.quality import QUALITIES
 
 pytestmark = [pytest.mark.libero, pytest.mark.usefixtures("libero_assets")]
 
@@ -63,8 +68,6 @@ def test_a_forked_child_draws_the_same(env):
     """Software rendering survives a fork, as in ``gymnasium.vector.AsyncVectorEnv``."""
     import multiprocessing
 
-    from vla_envs.libero import gl
-
     if gl.select_backend() == "egl":
         pytest.skip("EGL does not survive a fork, and says so")
     context = multiprocessing.get_context("fork")
@@ -76,3 +79,29 @@ def test_a_forked_child_draws_the_same(env):
         child.kill()
         pytest.fail("the child hangs")
     np.testing.assert_array_equal(queue.get(), env.render())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_egl_draws_what_osmesa_draws(monkeypatch, quality):
+    """Where both are Mesa's software, in processes of their own: a process has one of them."""
+    drawn = {}
+    for backend in gl.BACKENDS:
+        monkeypatch.setenv("MUJOCO_GL", backend)
+        monkeypatch.setenv("PYOPENGL_PLATFORM", backend)
+        try:
+            drawn[backend] = in_fresh_process(draw_and_name_the_device, quality)
+        except RendererUnavailableError as error:
+            pytest.skip(str(error))
+    if any("llvmpipe" not in device for device, _ in drawn.values()):
+        pytest.skip("a device draws here")
+    for one, other in zip(drawn["egl"][1], drawn["osmesa"][1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def draw_and_name_the_device(quality: str) -> tuple[str, list[NDArray[np.uint8]]]:
+    env = LiberoEnv("libero_goal", 0, cameras=("agentview", "wrist"), image_size=128, render_quality=quality)
+    observation, _ = env.reset(options={"init_state_id": 0})
+    from OpenGL import GL
+
+    return GL.glGetString(GL.GL_RENDERER).decode(), [observation["image"], observation["wrist_image"]]
