@@ -124,7 +124,7 @@ def _summary(results: Sequence[Comparison]) -> str:
         f"{sum(each.steps for each in results)} control steps and {sum(each.images for each in results)} images; "
         f"largest difference: {differences} (limit {LIMIT:.0e}), "
         f"{sum(each.unequal_pixels for each in results)} pixels, "
-        f"success after {sum(each.unequal_successes for each in results)} steps"
+        f"unequal success after {sum(each.unequal_successes for each in results)} steps"
     )
 
 
