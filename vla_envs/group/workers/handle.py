@@ -133,7 +133,9 @@ class Worker:
         code = self._process.exitcode
         if code is None:
             return "stopped in the middle of an answer"
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code < 0:
+            return f"was killed by signal {-code} ({signal.strsignal(-code)})"
+        return f"ended with exit code {code}"
 
 
 def _limit_waiting(pipe: Connection, seconds: float) -> None:
@@ -149,12 +151,12 @@ def _limit_waiting(pipe: Connection, seconds: float) -> None:
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Environment variables that a process started inside has before it imports anything."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
     try:
+        os.environ.update(variables)
         yield
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value

@@ -125,12 +125,12 @@ class WorkerMembers:
 
     def close(self) -> None:
         """End all processes; those that take longer than a few seconds are killed."""
+        for worker in self._workers:
+            worker.ask_to_end()
         self._end(GRACE)
 
     def _end(self, grace: float) -> None:
         workers, self._workers = self._workers, []
-        for worker in workers:
-            worker.ask_to_end()
         deadline = time.monotonic() + grace
         for worker in workers:
             worker.end(max(0.0, deadline - time.monotonic()))
@@ -173,8 +173,8 @@ class WorkerMembers:
         except BaseException:  # an interrupt too leaves answers behind that nobody asked for
             self._end(grace=0.0)
             raise
-        for each in refused:
-            _raise(each)
+        if refused:
+            _raise(refused[0])
         return done, put_back
 
     def _replace(self, worker: Worker, answer: Answer) -> dict[int, TimeStep]:

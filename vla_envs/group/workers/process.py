@@ -109,7 +109,7 @@ def _answer(command: Callable[[Any], Done], argument: Any) -> Answer:
 def _send(pipe: Connection, answer: Answer) -> None:
     try:
         pipe.send(answer)
-    except OSError:
+    except OSError:  # the parent is gone
         raise
     except Exception:
         pipe.send(Failed(f"has an answer that cannot be sent:\n{traceback.format_exc()}"))

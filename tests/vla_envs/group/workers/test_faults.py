@@ -53,8 +53,8 @@ def kill(worker):
     ("fault", "cause"),
     [
         (RAISE, "KeyError: 'a bug of the simulator'"),
-        (SEGFAULT, "was killed by SIGSEGV"),
-        (KILL, "was killed by SIGKILL"),
+        (SEGFAULT, "was killed by signal 11"),
+        (KILL, "was killed by signal 9"),
         (EXIT, "ended with exit code 3"),
     ],
 )
