@@ -8,10 +8,14 @@ import gc
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from vla_envs.libero.compiled_task import MAX_STARTS
 from vla_envs.libero.env import LiberoEnv
 from vla_envs.libero.fresh_process import in_fresh_process
+from vla_envs.libero.init_states import read_init_states
+from vla_envs.libero.suites import SUITES
 
 pytestmark = [pytest.mark.slow, pytest.mark.libero, pytest.mark.usefixtures("libero_assets")]
 
@@ -26,8 +30,13 @@ SWITCH_GROWTH = 20 * MIB
 
 
 def test_resets_do_not_grow_the_process():
-    """500 of them, nothing drawn."""
+    """500 of them to the 50 prompts of a task, nothing drawn."""
     assert in_fresh_process(growth_of_resets) < RESET_GROWTH
+
+
+def test_resets_to_new_initial_states_do_not_grow_the_process():
+    """514 of them, each to a state that was never there before, so that its objects have to settle."""
+    assert in_fresh_process(growth_of_new_starts) < RESET_GROWTH
 
 
 def test_kept_simulations_would_be_noticed():
@@ -47,6 +56,19 @@ def growth_of_resets() -> int:
     for reset in range(10 * INIT_STATES):
         env.reset(options={"init_state_id": reset % INIT_STATES})
         if reset + 1 == INIT_STATES:
+            before = resident_bytes()
+    return resident_bytes() - before
+
+
+def growth_of_new_starts() -> int:
+    """Bytes by which 450 new initial states leave the process larger than as many as it keeps do."""
+    simulator = LiberoEnv("libero_spatial", 0).simulator
+    init_states = read_init_states(SUITES["libero_spatial"].tasks[0].init_file)
+    before = 0
+    for reset in range(MAX_STARTS + 450):
+        time = [float(reset)]
+        simulator.reset(np.concatenate([time, init_states[reset % INIT_STATES, 1:]]))
+        if reset + 1 == MAX_STARTS:
             before = resident_bytes()
     return resident_bytes() - before
 
