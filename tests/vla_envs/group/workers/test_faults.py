@@ -76,6 +76,7 @@ def test_a_fault_ends_the_trajectories_of_its_worker_and_no_other(make_envs, cap
         assert part in caplog.text
 
 
+@pytest.mark.slow
 def test_a_hang_is_killed(make_envs, caplog, workers):
     """With SIGKILL, once its time is over."""
     envs = make_envs(worker_timeout=8.0)

@@ -57,6 +57,7 @@ def test_observations_are_part_of_the_answer(worker):
         assert FaultyEnv().observation_space.contains(each.observation)
 
 
+@pytest.mark.slow
 def test_a_stopped_process_does_not_hold_up_the_parent(worker, workers):
     """Not even with a command that is larger than a pipe."""
     (process,) = workers().values()
