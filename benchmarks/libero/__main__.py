@@ -1,6 +1,6 @@
 """How fast LIBERO is, beside the official environment, LeRobot's and TorchRL's.
 
-python -m benchmarks.libero --lerobot lerobot/src --torchrl rl
+python -m benchmarks.libero --lerobot path/to/lerobot/src
 
 Every environment has a process of its own, and the processes take turns. Costs are medians with quartiles over
 repetitions, each at another initial state; a ratio relates neighbours in time. LeRobot and TorchRL are skipped where
@@ -22,6 +22,8 @@ from vla_envs.libero import official
 
 PEERS = ("lerobot", "torchrl")
 INIT_STATES = 50
+STEP_REPETITIONS = 4
+"""Repetitions of the control steps for one of the rest: they are short, and vary with every contact."""
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     for task in options.tasks:
         loads = ", ".join(f"{load:.2f}" for load in os.getloadavg())
         print(f"\n== {task.suite} {task.task_id}; load average of 1, 5 and 15 minutes before: {loads}\n")
-        report_steps(task, options.repetitions)
+        report_steps(task, min(STEP_REPETITIONS * options.repetitions, INIT_STATES - 1))
         report_one_camera(task, options.repetitions)
         report_two_cameras(task, options)
         print_costs("Fresh process to its first reset", first_resets(task, options.repetitions))

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.libero.process import Cost, Memory
 
-COLUMN = 23
+COLUMN = 25
 
 
 def spread(values: Sequence[float]) -> str:
