@@ -13,6 +13,7 @@ from vla_envs.libero import gl
 from vla_envs.libero.builder import MAX_CACHED_TASKS
 from vla_envs.libero.compiled_task import CompiledTask
 from vla_envs.libero.culling import hide_unseen
+from vla_envs.libero.memory import forget, trim
 from vla_envs.libero.meshes import simplify_meshes
 from vla_envs.libero.quality import QUALITIES
 from vla_envs.libero.simulator import Simulator
@@ -55,6 +56,9 @@ class Renderer:
             simplify_meshes(model)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)
+        for uploaded in (model.tex_data, model.mesh_vert, model.mesh_normal, model.mesh_texcoord, model.mesh_face):
+            forget(uploaded)
+        trim()
 
     def draw(self, simulator: Simulator, camera: str) -> NDArray[np.uint8]:
         """The camera's image of the last observation: uint8 (size, size, 3), turned as VLA policies expect it.

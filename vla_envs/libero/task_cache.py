@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
@@ -15,6 +16,7 @@ from vla_envs.libero import official
 from vla_envs.libero.assets import user_cache
 from vla_envs.libero.compiled_task import CompiledTask
 from vla_envs.libero.fingerprint import fingerprint
+from vla_envs.libero.memory import trim
 from vla_envs.libero.suites import Task
 
 SOURCES = ("builder", "compiled_task", "controller", "goal", "goal_reader", "official")
@@ -44,6 +46,8 @@ def load_or_build(task: Task, assets: Path, build: Callable[[Task, Path], Compil
         if compiled is None:
             compiled = build(task, assets)
             _store(compiled, entry)
+            gc.collect()  # the official environment, which refers to itself
+            trim()
     return compiled
 
 
