@@ -20,6 +20,8 @@ from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group import GroupVectorEnv
 from vla_envs.spec import TEMPERATURE, Prompt
 
+PROVENANCE = ("versions", "stand_ins", "render_quality")
+"""Metadata of an environment that results rest on."""
 ATTEMPTS = 3
 """How often a prompt is run until its episode is valid."""
 
@@ -36,6 +38,13 @@ class Episode:
     success: bool
     steps: int
     max_steps: int
+
+
+def provenance(environment: Environment) -> dict[str, Any]:
+    """What is to be reported beside results: of :data:`PROVENANCE`, that which the environment's metadata have."""
+    with closing(environment.make("eval")) as env:
+        metadata = env.unwrapped.metadata
+    return {"id": environment.id, **{key: metadata[key] for key in PROVENANCE if key in metadata}}
 
 
 def held_out_prompts(

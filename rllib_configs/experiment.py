@@ -74,6 +74,8 @@ class Environment:
     """Word ids per instruction."""
     max_episode_steps: int | None = None
     """Step limit in control steps; None takes the task's own."""
+    render_quality: str | None = None
+    """Of LIBERO's images: ``exact``, or ``fast`` and ``fastest``, which change pixels; None takes the id's own."""
     num_workers: int = 0
     """Processes for the environments of each sampling process and of an evaluation; 0 keeps them inside. Worth it
     for a simulator that can hang or die, which then costs a trajectory and not the run, and for evaluating on many
@@ -87,6 +89,7 @@ class Environment:
             "image_size": self.image_size,
             "cameras": self.cameras,
             "max_episode_steps": self.max_episode_steps,
+            "render_quality": self.render_quality,
         }
         return {"split": split, **{key: value for key, value in given.items() if value is not None}}
 

@@ -21,7 +21,7 @@ from policies.interface import Policy
 from policies.registry import load_policy
 from rllib_configs import demonstrations
 from rllib_configs.algorithm import VLAPPO
-from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, provenance, success_rate
 from rllib_configs.experiment import Experiment, PolicyConfig
 from rllib_configs.progress import Progress
 from rllib_configs.report.curve import CurvePoint, plot_curve
@@ -35,9 +35,10 @@ from vla_envs.files import atomic_directory, atomic_write_text
 def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """Run an experiment and leave its results in a directory of its own.
 
-    The directory holds ``config.json``, ``policy_before/`` and ``policy/`` (``save_pretrained``),
-    ``checkpoint/`` (RLlib's), ``progress.csv`` and TensorBoard events with a row per iteration,
-    ``success.md``, ``episodes.json``, ``learning_curve.png`` and ``before_after.mp4``.
+    The directory holds ``config.json``, ``environment.json`` (the versions that simulate and the like),
+    ``policy_before/`` and ``policy/`` (``save_pretrained``), ``checkpoint/`` (RLlib's), ``progress.csv``
+    and TensorBoard events with a row per iteration, ``success.md``, ``episodes.json``,
+    ``learning_curve.png`` and ``before_after.mp4``.
 
     Returns:
         The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
@@ -80,6 +81,8 @@ class Run:
     def execute(self) -> Path:
         """Do everything."""
         atomic_write_text(self.directory / "config.json", json.dumps(dataclasses.asdict(self.experiment), indent=2))
+        rests_on = json.dumps(provenance(self.experiment.environment), indent=2)
+        atomic_write_text(self.directory / "environment.json", rests_on)
         torch.set_num_threads(self.experiment.resources.torch_threads)
         policy = self._first_policy()
         policy.save_pretrained(self.directory / "policy_before")

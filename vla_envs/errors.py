@@ -72,7 +72,7 @@ class RendererUnavailableError(VLAEnvsError, RuntimeError):
 
 
 class WorkerError(VLAEnvsError, RuntimeError):
-    """A process that runs environments failed, and its replacements did too."""
+    """A process of its own failed, and its replacements, where there are any, did too."""
 
 
 def check_choice(

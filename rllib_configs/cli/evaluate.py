@@ -12,7 +12,7 @@ import tyro
 from rich.console import Console
 
 from policies.registry import load_policy
-from rllib_configs.evaluation import evaluate, held_out_prompts, success_rate, wilson_interval
+from rllib_configs.evaluation import evaluate, held_out_prompts, provenance, success_rate, wilson_interval
 from rllib_configs.experiment import Experiment
 from rllib_configs.run import load_experiment
 from vla_envs.errors import InvalidArgumentError
@@ -51,5 +51,11 @@ def main(arguments: list[str]) -> None:
     Console().print(f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes")
     if given.output is not None:
         rows = [dataclasses.asdict(episode) for episode in episodes]
-        result = {"run": str(given.run), "split": given.split, "success_rate": success_rate(episodes), "episodes": rows}
+        result = {
+            "run": str(given.run),
+            "environment": provenance(experiment.environment),
+            "split": given.split,
+            "success_rate": success_rate(episodes),
+            "episodes": rows,
+        }
         atomic_write_text(given.output, json.dumps(result, indent=2))

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 from gymnasium.error import DependencyNotInstalled
 
-from benchmarks.libero.measure import check_positions, episodes
-from benchmarks.libero.process import Cost, Memory, Task, Worker
-from benchmarks.libero.table import print_costs, print_memory, ratios, spread
+from benchmarks.side_by_side.measure import check_positions, episodes
+from benchmarks.side_by_side.process import Cost, Memory, Task, Worker
+from benchmarks.side_by_side.table import print_costs, print_memory, ratios, spread
 from vla_envs.errors import MissingAssetsError, WorkerError
 from vla_envs.libero import official
 from vla_envs.libero.assets import find_assets

@@ -4,14 +4,15 @@ import dataclasses
 from collections import Counter
 
 import pytest
+from gymnasium.error import DependencyNotInstalled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, success_rate, wilson_interval
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, provenance, success_rate, wilson_interval
 from rllib_configs.experiment import Environment
 from tests.rllib_configs import unlucky
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
-from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.errors import InvalidArgumentError, VLAEnvsError, WorkerError
 from vla_envs.spec import Prompt, init_states_of
 
 TABLETOP = Environment(task_id=(2, 5, 7), image_size=16)
@@ -177,3 +178,17 @@ def test_impossible_counts_are_an_error(successes, n):
     """The error names both."""
     with pytest.raises(ValueError, match=f"actually: {successes} and {n}"):
         wilson_interval(successes, n)
+
+
+@pytest.mark.libero
+def test_results_say_what_they_rest_on():
+    """Versions, stand-ins and the quality of the images, where the environment has them."""
+    pytest.importorskip("mujoco")
+    try:
+        rests_on = provenance(Environment(id="VLA-Libero-v0", task_id=0, render_quality="fast"))
+    except (DependencyNotInstalled, VLAEnvsError) as error:
+        pytest.skip(str(error))
+    assert rests_on["versions"]["mujoco"] == "3.3.7"
+    assert rests_on["render_quality"] == "fast"
+    assert "stand_ins" in rests_on
+    assert provenance(Environment()) == {"id": "VLA-Tabletop-v0"}

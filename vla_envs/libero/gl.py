@@ -27,7 +27,7 @@ def select_backend() -> str:
 
     Raises:
         RendererUnavailableError: the library is absent, ``MUJOCO_GL`` names a backend that cannot
-            draw without a window, or other environment variables forbid it.
+            draw without a window, or ``PYOPENGL_PLATFORM`` contradicts it.
     """
     backend = os.environ.get("MUJOCO_GL", "").lower().strip() or _default_backend()
     if backend not in BACKENDS:
@@ -47,7 +47,6 @@ def select_backend() -> str:
             f"The environment variables contradict each other: MUJOCO_GL is {backend!r} and PYOPENGL_PLATFORM is "
             f"{platform!r}. Mend it with: export PYOPENGL_PLATFORM={backend}"
         )
-    _check_visible_device()
     _import_triton()
     os.environ["MUJOCO_GL"] = backend
     # Mesa's rasterising threads do not survive a fork, which then hangs; LIBERO is bound by its
@@ -102,16 +101,6 @@ def _check_device() -> None:
             f"Expect the environment variable {DEVICE} to be one of EGL's devices on this machine, "
             f"{', '.join(map(str, range(count))) or 'which has none'}, actually: {device!r}. "
             f"Mend it with: unset {DEVICE} (the first that works then draws)"
-        )
-
-
-def _check_visible_device() -> None:
-    """Raise where robosuite 1.4 could not be imported, whichever backend draws: it asserts this."""
-    device, visible = os.environ.get(DEVICE), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if device is not None and visible and not (device.isdigit() and device in visible):
-        raise RendererUnavailableError(
-            f"Expect the environment variable {DEVICE} to be one of CUDA_VISIBLE_DEVICES, {visible!r}, "
-            f"actually: {device!r}. Mend it with: unset {DEVICE}, or export one of those numbers"
         )
 
 

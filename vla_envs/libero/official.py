@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -122,17 +122,33 @@ def quiet_import() -> Iterator[None]:
     # Where robosuite finds no settings file of the user's (its version 1.4 would not use it), it says so in
     # /tmp/robosuite.log and cannot be imported if that is another user's. It finds an empty one.
     sys.modules.setdefault("robosuite.macros_private", ModuleType("robosuite.macros_private"))
-    before = os.environ.get("LIBERO_CONFIG_PATH")
-    os.environ["LIBERO_CONFIG_PATH"] = str(_config_folder(before))
+    variables: dict[str, str | None] = {
+        "LIBERO_CONFIG_PATH": str(_config_folder(os.environ.get("LIBERO_CONFIG_PATH"))),
+        # robosuite asserts that it is one of CUDA_VISIBLE_DEVICES, which EGL's numbers do not follow.
+        "MUJOCO_EGL_DEVICE_ID": None,
+    }
+    with warnings.catch_warnings(), _environment_variables(variables):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+@contextmanager
+def _environment_variables(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables for a while, or unset those that are None."""
+    before = {name: os.environ.get(name) for name in variables}
+    _set(variables)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
+        yield
     finally:
-        if before is None:
-            del os.environ["LIBERO_CONFIG_PATH"]
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
         else:
-            os.environ["LIBERO_CONFIG_PATH"] = before
+            os.environ[name] = value
 
 
 def _environment_modules(assets: Path) -> tuple[ModuleType, ModuleType]:

@@ -86,6 +86,21 @@ def test_import_asks_nothing_and_leaves_the_home_alone(tmp_path, monkeypatch):
 
 @pytest.mark.libero
 @pytest.mark.usefixtures("libero_assets")
+def test_import_with_a_device_beside_the_visible_ones(monkeypatch):
+    """robosuite's own import asserts against it, though EGL and CUDA number their devices independently."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    monkeypatch.setenv("MUJOCO_EGL_DEVICE_ID", "0")
+    code = (
+        "import os; from vla_envs.libero import gl, official; gl.select_backend()\n"
+        "with official.quiet_import(): import robosuite\n"
+        "print(os.environ['MUJOCO_EGL_DEVICE_ID'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "0"
+
+
+@pytest.mark.libero
+@pytest.mark.usefixtures("libero_assets")
 def test_the_users_config_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("LIBERO_CONFIG_PATH", raising=False)

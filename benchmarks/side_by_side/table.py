@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.libero.process import Cost, Memory
+from benchmarks.side_by_side.process import Cost, Memory
 
 COLUMN = 25
 

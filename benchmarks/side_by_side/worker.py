@@ -1,6 +1,6 @@
 """The child's side: hosts one environment, does what a line of stdin says and answers with what it took.
 
-Started by :mod:`benchmarks.libero.process`, in the interpreter that has the environment's packages.
+Started by :mod:`benchmarks.side_by_side.process`, in the interpreter that has the environment's packages.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TextIO
 
-from benchmarks.libero.environments import ENVIRONMENTS, Environment
+from benchmarks.side_by_side.environments import ENVIRONMENTS, Environment
 
 
 def main() -> None:

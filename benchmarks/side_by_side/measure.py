@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.libero.environments import CAMERAS
-from benchmarks.libero.process import Cost, Task, Worker
+from benchmarks.side_by_side.environments import CAMERAS
+from benchmarks.side_by_side.process import Cost, Task, Worker
 
 CHUNKS = 4
 """Chunks in a repetition of :func:`throughput`."""

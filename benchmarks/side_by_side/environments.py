@@ -75,17 +75,34 @@ class OursStepwise(Ours):
 class Floor(OursStepwise):
     """MuJoCo alone: the chunk's physics steps from the states and with the controls that the actions lead through."""
 
+    def __init__(self, suite: str, task_id: int, cameras: tuple[str, ...]) -> None:
+        import mujoco
+
+        super().__init__(suite, task_id, cameras)
+        self.model = self.model_to_step()
+        self.data = mujoco.MjData(self.model)
+
+    def model_to_step(self) -> Any:
+        """The official environment's, with its visual shapes."""
+        import mujoco
+
+        from vla_envs.libero.compiled_task import take_over
+
+        compiled = self.env.simulator.compiled
+        model = mujoco.MjModel.from_xml_string(compiled.scene)
+        take_over(model, compiled.model)
+        return model
+
     def reset(self, init_state_id: int) -> None:
         """Also goes through the chunk, to collect the state before each of its actions."""
         import mujoco
 
         super().reset(init_state_id)
         simulator = self.env.simulator
-        self.model, self.data = simulator.model, mujoco.MjData(simulator.model)
         self.spec = mujoco.mjtState.mjSTATE_INTEGRATION
         self.states = np.empty((CHUNK, mujoco.mj_stateSize(self.model, self.spec)))
         for state, action in zip(self.states, actions_of(init_state_id), strict=True):
-            mujoco.mj_getState(self.model, simulator.data, state, self.spec)
+            mujoco.mj_getState(simulator.model, simulator.data, state, self.spec)
             self.observation = self.env.step(action)[0]
 
     def chunk(self, init_state_id: int) -> None:
@@ -96,6 +113,14 @@ class Floor(OursStepwise):
             mujoco.mj_setState(self.model, self.data, state, self.spec)
             for _ in range(25):
                 mujoco.mj_step(self.model, self.data)
+
+
+class LeanFloor(Floor):
+    """The same with the model that ours steps."""
+
+    def model_to_step(self) -> Any:
+        """Without the visual shapes."""
+        return self.env.simulator.model
 
 
 class Official:
@@ -204,6 +229,7 @@ class TorchRL:
 
 ENVIRONMENTS: dict[str, Callable[[str, int, tuple[str, ...]], Environment]] = {
     "floor": Floor,
+    "lean": LeanFloor,
     "ours": Ours,
     "stepwise": OursStepwise,
     "official": Official,

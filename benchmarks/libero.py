@@ -1,6 +1,6 @@
 """How fast LIBERO is, beside the official environment, LeRobot's and TorchRL's.
 
-python -m benchmarks.libero --lerobot path/to/lerobot/src
+python benchmarks/libero.py --lerobot path/to/lerobot/src
 
 Every environment has a process of its own, and the processes take turns. Costs are medians with quartiles over
 repetitions, each at another initial state; a ratio relates neighbours in time. LeRobot and TorchRL are skipped where
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 
-from benchmarks.libero.environments import CAMERAS, CHUNK
-from benchmarks.libero.measure import CHUNKS, episodes, first_resets, throughput
-from benchmarks.libero.process import Task, Worker
-from benchmarks.libero.table import print_costs, print_memory, print_row, ratios, spread
+sys.path[0] = str(Path(__file__).parents[1])  # beside this file, the package `libero` would be this file
+
+from benchmarks.side_by_side.environments import CAMERAS, CHUNK
+from benchmarks.side_by_side.measure import CHUNKS, episodes, first_resets, throughput
+from benchmarks.side_by_side.process import Task, Worker
+from benchmarks.side_by_side.table import print_costs, print_memory, print_row, ratios, spread
 from vla_envs.errors import WorkerError
 from vla_envs.libero import official
 
@@ -42,7 +46,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.libero", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="benchmarks/libero.py", description=__doc__.splitlines()[0])
     tasks = [Task("libero_spatial", 0), Task("libero_10", 0)]
     parser.add_argument("--tasks", nargs="+", type=parse_task, default=tasks, metavar="SUITE:TASK_ID")
     parser.add_argument("--repetitions", type=int, default=7, choices=range(1, INIT_STATES), metavar="N")
@@ -63,7 +67,8 @@ def parse_task(text: str) -> Task:
 def report_steps(task: Task, repetitions: int) -> None:
     """Control steps without drawing, beside their physics alone."""
     names = {
-        "floor": "25 physics steps, controls held",
+        "floor": "25 mj_step of the official model",
+        "lean": "25 mj_step of our model",
         "ours": f"ours, in a chunk of {CHUNK}",
         "stepwise": "ours, one by one",
         "official": "official",

@@ -52,7 +52,7 @@ class Worker:
     """A process with one environment; leave its ``with`` block to end it.
 
     Args:
-        environment: a name of :data:`benchmarks.libero.environments.ENVIRONMENTS`.
+        environment: a name of :data:`benchmarks.side_by_side.environments.ENVIRONMENTS`.
         task: the task.
         cameras: official names of the cameras.
         python: the interpreter that has the environment's packages; None is this one.
@@ -78,7 +78,7 @@ class Worker:
             [
                 python or sys.executable,
                 "-m",
-                "benchmarks.libero.worker",
+                "benchmarks.side_by_side.worker",
                 environment,
                 task.suite,
                 str(task.task_id),

@@ -1,1 +1,0 @@
-"""How fast LIBERO is, beside the official environment, LeRobot's and TorchRL's: ``python -m benchmarks.libero``."""

@@ -1,0 +1,1 @@
+"""Environments in processes of their own that take turns: the parts of ``benchmarks/libero.py``."""
