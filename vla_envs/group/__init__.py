@@ -1,7 +1,49 @@
 """N trajectories of one prompt: sampled side by side at several temperatures, compared with each other."""
 
 from vla_envs.group.advantages import ESTIMATORS, group_advantages
+from vla_envs.group.diversity import action_distance, group_diversity, pairwise_distances
+from vla_envs.group.outcomes import (
+    efficiency_bucket,
+    env_success,
+    final_state_cluster,
+    joint,
+    noisy,
+    outcomes_of,
+    says_success,
+)
+from vla_envs.group.selection import SELECTIONS, select_top_k
 from vla_envs.group.temperature import temperature_schedule
+from vla_envs.group.trajectory import Trajectory
 from vla_envs.group.vector_env import GroupVectorEnv
+from vla_envs.group.vote_config import RULES, VoteConfig
+from vla_envs.group.voted import VotedGroup, apply_vote, revert_vote
+from vla_envs.group.voting import Vote, majority_vote, more_votes, speed_weight
 
-__all__ = ["ESTIMATORS", "GroupVectorEnv", "group_advantages", "temperature_schedule"]
+__all__ = [
+    "ESTIMATORS",
+    "RULES",
+    "SELECTIONS",
+    "GroupVectorEnv",
+    "Trajectory",
+    "Vote",
+    "VoteConfig",
+    "VotedGroup",
+    "action_distance",
+    "apply_vote",
+    "efficiency_bucket",
+    "env_success",
+    "final_state_cluster",
+    "group_advantages",
+    "group_diversity",
+    "joint",
+    "majority_vote",
+    "more_votes",
+    "noisy",
+    "outcomes_of",
+    "pairwise_distances",
+    "revert_vote",
+    "says_success",
+    "select_top_k",
+    "speed_weight",
+    "temperature_schedule",
+]

@@ -1,0 +1,182 @@
+"""Outcomes: what the trajectories of a group vote for.
+
+An outcome function maps a trajectory to a hashable outcome, or to None, which abstains; any verifier of
+one's own is one. One that has to see the whole group offers ``of_group`` instead (:class:`GroupOutcome`).
+Only verifiers that ask no simulator and :func:`final_state_cluster` do without the environment's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group.trajectory import Trajectory
+
+Outcome = Hashable | None
+
+
+@runtime_checkable
+class GroupOutcome(Protocol):
+    """Outcomes that depend on the other trajectories of the group."""
+
+    def of_group(self, trajectories: Sequence[Trajectory]) -> list[Outcome]:
+        """One outcome for each trajectory."""
+
+
+OutcomeFn = Callable[[Trajectory], Outcome] | GroupOutcome
+
+
+def outcomes_of(trajectories: Sequence[Trajectory], outcome: OutcomeFn) -> list[Outcome]:
+    """The outcome of every trajectory of a group.
+
+    >>> group = [Trajectory(success, 10, 80, float(success)) for success in (True, False)]
+    >>> outcomes_of(group, env_success)
+    [True, False]
+    """
+    if isinstance(outcome, GroupOutcome):
+        return outcome.of_group(trajectories)
+    return [outcome(trajectory) for trajectory in trajectories]
+
+
+def says_success(outcome: Outcome) -> bool:
+    """Whether an outcome stands for success: True, or a tuple that begins with True (see :func:`joint`).
+
+    Raises:
+        InvalidArgumentError: an outcome that says neither success nor failure, such as a cluster.
+
+    >>> says_success(True), says_success((False, 2))
+    (True, False)
+    """
+    first = outcome[0] if isinstance(outcome, tuple) and outcome else outcome
+    if not isinstance(first, (bool, np.bool_)):
+        raise InvalidArgumentError(
+            f"Expect the outcome to be True, False or a tuple that begins with one of them, actually: {outcome!r}. "
+            "Outcomes that do not tell success from failure need the rule 'agreement'."
+        )
+    return bool(first)
+
+
+def env_success(trajectory: Trajectory) -> bool:
+    """The environment's own verdict: a label, so a vote on it is supervised."""
+    return bool(trajectory.success)
+
+
+def efficiency_bucket(n_buckets: int) -> Callable[[Trajectory], int]:
+    """Which part of its step limit a success took, 1 (fastest) to ``n_buckets``; 0 for a failure.
+
+    Raises:
+        InvalidArgumentError: ``n_buckets`` below 1.
+
+    >>> efficiency_bucket(4)(Trajectory(True, steps=100, max_steps=200, task_reward=1.0))
+    2
+    """
+    if n_buckets < 1:
+        raise InvalidArgumentError(f"Expect `n_buckets` to be at least 1, actually: {n_buckets}.")
+    return partial(_bucket_of, n_buckets=n_buckets)
+
+
+def _bucket_of(trajectory: Trajectory, n_buckets: int) -> int:
+    if not trajectory.success:
+        return 0
+    # Integers, because 0.1 * 30 is a little more than 3.
+    return max(1, -(-trajectory.steps * n_buckets // trajectory.max_steps))
+
+
+class noisy:  # noqa: N801  (reads as the function that it stands for)
+    """An outcome of True or False as a judge sees it who errs with probability ``p``, anew at each call.
+
+    Args:
+        outcome: says True, False or None; None stays None.
+        p: probability of the opposite verdict, 0..1.
+        seed: fixes the errors; a generator is used as it is.
+
+    Raises:
+        InvalidArgumentError: ``p`` outside 0..1.
+
+    >>> judge = noisy(env_success, p=1.0)
+    >>> judge(Trajectory(True, 10, 80, 1.0))
+    False
+    """
+
+    def __init__(
+        self,
+        outcome: Callable[[Trajectory], bool | None],
+        p: float,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise InvalidArgumentError(f"Expect `p` to be a probability from 0 to 1, actually: {p}.")
+        self.outcome = outcome
+        self.p = p
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, trajectory: Trajectory) -> bool | None:
+        """The verdict, or its opposite."""
+        verdict = self.outcome(trajectory)
+        return None if verdict is None else bool(verdict) ^ bool(self.rng.random() < self.p)
+
+
+class final_state_cluster:  # noqa: N801  (reads as the function that it stands for)
+    """Trajectories that end alike have the same outcome: a vote without labels.
+
+    Two final states are alike if no coordinate differs by more than the tolerance, or if a chain of such
+    pairs connects them (single linkage), so that the clusters do not depend on the order of the group.
+
+    Args:
+        tolerance: largest difference of a coordinate, at least 0, in the units of the final state.
+
+    Raises:
+        InvalidArgumentError: a tolerance below 0.
+
+    >>> ends = [Trajectory(True, 10, 80, 1.0, final_state=np.array([x])) for x in (0.0, 0.5, 0.01)]
+    >>> final_state_cluster(tolerance=0.02).of_group(ends)
+    [0, 1, 0]
+    """
+
+    def __init__(self, tolerance: float) -> None:
+        if not 0.0 <= tolerance < np.inf:
+            raise InvalidArgumentError(f"Expect the `tolerance` to be at least 0, actually: {tolerance}.")
+        self.tolerance = tolerance
+
+    def of_group(self, trajectories: Sequence[Trajectory]) -> list[Outcome]:
+        """The cluster of each final state, 0.. in the order of the group; None for one that was not recorded."""
+        states = {i: each.final_state for i, each in enumerate(trajectories) if each.final_state is not None}
+        outcomes: list[Outcome] = [None] * len(trajectories)
+        if states:
+            clusters = _single_linkage(np.stack(list(states.values())), self.tolerance)
+            for i, cluster in zip(states, clusters, strict=True):
+                outcomes[i] = cluster
+        return outcomes
+
+
+def _single_linkage(points: np.ndarray, tolerance: float) -> list[int]:
+    distances = np.abs(points[:, None] - points[None]).reshape(len(points), len(points), -1).max(axis=-1, initial=0.0)
+    near = (distances <= tolerance) | np.eye(len(points), dtype=bool)
+    roots = np.arange(len(points))
+    for _ in range(len(points)):  # the longest chain
+        roots = np.where(near, roots, len(points)).min(axis=1)
+    return np.unique(roots, return_inverse=True)[1].tolist()
+
+
+class joint:  # noqa: N801  (reads as the function that it stands for)
+    """Several outcomes as one: trajectories agree where they agree in all of them.
+
+    Begin with one of True and False, such as :func:`env_success`, to vote by a rule that asks for success.
+    A trajectory for which one of them is None abstains.
+
+    >>> outcome = joint(env_success, efficiency_bucket(4))
+    >>> outcome.of_group([Trajectory(True, 100, 200, 1.0)])
+    [(True, 2)]
+    """
+
+    def __init__(self, *outcomes: OutcomeFn) -> None:
+        self.outcomes = outcomes
+
+    def of_group(self, trajectories: Sequence[Trajectory]) -> list[Outcome]:
+        """The tuples of outcomes."""
+        columns = [outcomes_of(trajectories, outcome) for outcome in self.outcomes]
+        return [None if None in row else row for row in zip(*columns, strict=True)]
