@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -25,11 +29,136 @@ def efficiency_reward(success: ArrayLike, steps: ArrayLike, max_steps: ArrayLike
     >>> efficiency_reward([True, True, True, False], [100, 250, 500, 100], 500).round(4).tolist()
     [0.8333, 0.6667, 0.5, 0.0]
     """
-    success, steps, max_steps = np.asarray(success, bool), np.asarray(steps), np.asarray(max_steps)
+    return np.asarray(success, bool) / (1.0 + _elapsed_share(steps, max_steps))
+
+
+def step_penalty(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
+    """``-steps / max_steps``: what a trajectory took of its time, successful or not.
+
+    Added to a success with a weight below 1 it leaves every success above every failure.
+
+    Args:
+        steps: executed control steps, settle steps excluded, in 0..max_steps.
+        max_steps: the step limit of the task.
+
+    Returns:
+        [-1, 0]; the shape is that of the broadcast arguments.
+
+    Raises:
+        InvalidArgumentError: steps below 0 or above max_steps, or max_steps below 1.
+
+    >>> step_penalty([100, 500], 500).tolist()
+    [-0.2, -1.0]
+    """
+    return -_elapsed_share(steps, max_steps)
+
+
+def energy_penalty(actions: ArrayLike) -> NDArray[np.float64]:
+    """Minus the mean square of a trajectory's actions: the effort of an average step.
+
+    Args:
+        actions: (..., T, A), within -1..1, T >= 1; leave out a gripper's dimension, which costs nothing to hold.
+
+    Returns:
+        (...) in [-1, 0].
+
+    Raises:
+        InvalidArgumentError: no step, or fewer than two axes.
+
+    >>> float(energy_penalty([[0.5, -0.5], [0.0, 0.0]]))
+    -0.125
+    """
+    return -np.square(_check_actions(actions)).mean(axis=(-2, -1))
+
+
+def smoothness_penalty(actions: ArrayLike) -> NDArray[np.float64]:
+    """Minus the mean square of half the change from one action to the next; 0 for a single action.
+
+    Args:
+        actions: (..., T, A), within -1..1, T >= 1.
+
+    Returns:
+        (...) in [-1, 0]; -1 where every action is the extreme opposite of the one before.
+
+    Raises:
+        InvalidArgumentError: no step, or fewer than two axes.
+
+    >>> float(smoothness_penalty([[1.0], [-1.0], [-1.0]]))
+    -0.5
+    """
+    changes = np.diff(_check_actions(actions), axis=-2) / 2.0
+    return -np.square(changes).sum(axis=(-2, -1)) / max(changes.shape[-2] * changes.shape[-1], 1)
+
+
+class WeightedReward(NamedTuple):
+    """A reward of several objectives."""
+
+    total: NDArray[np.float64]
+    """The sum of the terms."""
+    terms: dict[str, NDArray[np.float64]]
+    """Each objective times its weight, to be logged apart."""
+
+
+def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, float]) -> WeightedReward:
+    """The weighted sum of several objectives.
+
+    Args:
+        objectives: values by name, of shapes that broadcast, such as (n,) for a group.
+        weights: a finite weight for each of them, by the same names.
+
+    Raises:
+        InvalidArgumentError: no objectives, names that differ, or a weight that is not finite.
+
+    >>> reward = weighted_reward({"success": [1.0, 0.0], "steps": [-0.5, -1.0]}, {"success": 1.0, "steps": 0.5})
+    >>> reward.total.tolist(), reward.terms["steps"].tolist()
+    ([0.75, -0.5], [-0.25, -0.5])
+    """
+    if not objectives or set(objectives) != set(weights):
+        raise InvalidArgumentError(
+            f"Expect one weight for each of the objectives {sorted(objectives)}, actually: {sorted(weights)}."
+        )
+    if not all(map(math.isfinite, weights.values())):
+        raise InvalidArgumentError(f"Expect finite `weights`, actually: {dict(weights)}.")
+    terms = {name: weights[name] * np.asarray(each, np.float64) for name, each in objectives.items()}
+    return WeightedReward(np.asarray(sum(terms.values())), terms)
+
+
+def hybrid_reward(vote: ArrayLike, environment: ArrayLike, vote_share: float) -> WeightedReward:
+    """``vote_share * vote + (1 - vote_share) * environment``.
+
+    Args:
+        vote: (n,) rewards of a vote, such as those of :func:`vla_envs.group.apply_vote`.
+        environment: (n,) rewards of the environment.
+        vote_share: 0 (the environment alone) to 1 (the vote alone).
+
+    Raises:
+        InvalidArgumentError: a share outside 0..1.
+
+    >>> hybrid_reward([1.0, 1.0], [1.0, 0.0], vote_share=0.25).total.tolist()
+    [1.0, 0.25]
+    """
+    if not 0.0 <= vote_share <= 1.0:
+        raise InvalidArgumentError(f"Expect `vote_share` to be from 0 to 1, actually: {vote_share}.")
+    return weighted_reward(
+        {"vote": vote, "environment": environment}, {"vote": vote_share, "environment": 1.0 - vote_share}
+    )
+
+
+def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
+    steps, max_steps = np.asarray(steps), np.asarray(max_steps)
     if np.any(max_steps < 1):
         raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {max_steps.tolist()}.")
     if np.any((steps < 0) | (steps > max_steps)):
         raise InvalidArgumentError(
             f"Expect `steps` to be from 0 to `max_steps` ({max_steps.tolist()}), actually: {steps.tolist()}."
         )
-    return success / (1.0 + steps / max_steps)
+    return steps / max_steps
+
+
+def _check_actions(actions: ArrayLike) -> NDArray[np.float64]:
+    checked = np.asarray(actions, np.float64)
+    if checked.ndim < 2 or 0 in checked.shape[-2:]:
+        raise InvalidArgumentError(
+            f"Expect `actions` of shape (..., T, A) with at least one step, actually: {checked.shape}."
+        )
+    return checked

@@ -2,6 +2,8 @@
 
 from vla_envs.group.advantages import ESTIMATORS, group_advantages
 from vla_envs.group.diversity import action_distance, group_diversity, pairwise_distances
+from vla_envs.group.dynamic_sampling import dynamic_sampling, has_signal
+from vla_envs.group.metrics import pass_at_k, vote_metrics
 from vla_envs.group.outcomes import (
     efficiency_bucket,
     env_success,
@@ -10,9 +12,11 @@ from vla_envs.group.outcomes import (
     noisy,
     outcomes_of,
     says_success,
+    tells_success,
 )
 from vla_envs.group.selection import SELECTIONS, select_top_k
-from vla_envs.group.temperature import temperature_schedule
+from vla_envs.group.temperature import adapt_temperatures, temperature_schedule
+from vla_envs.group.token_rewards import token_level_rewards
 from vla_envs.group.trajectory import Trajectory
 from vla_envs.group.vector_env import GroupVectorEnv
 from vla_envs.group.vote_config import RULES, VoteConfig
@@ -29,21 +33,28 @@ __all__ = [
     "VoteConfig",
     "VotedGroup",
     "action_distance",
+    "adapt_temperatures",
     "apply_vote",
+    "dynamic_sampling",
     "efficiency_bucket",
     "env_success",
     "final_state_cluster",
     "group_advantages",
     "group_diversity",
+    "has_signal",
     "joint",
     "majority_vote",
     "more_votes",
     "noisy",
     "outcomes_of",
     "pairwise_distances",
+    "pass_at_k",
     "revert_vote",
     "says_success",
     "select_top_k",
     "speed_weight",
+    "tells_success",
     "temperature_schedule",
+    "token_level_rewards",
+    "vote_metrics",
 ]

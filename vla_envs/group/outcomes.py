@@ -42,6 +42,15 @@ def outcomes_of(trajectories: Sequence[Trajectory], outcome: OutcomeFn) -> list[
     return [outcome(trajectory) for trajectory in trajectories]
 
 
+def tells_success(outcome: Outcome) -> bool:
+    """Whether an outcome tells success from failure: a boolean, or a tuple that begins with one.
+
+    >>> tells_success(False), tells_success(2), tells_success(None)
+    (True, False, False)
+    """
+    return isinstance(_first(outcome), (bool, np.bool_))
+
+
 def says_success(outcome: Outcome) -> bool:
     """Whether an outcome stands for success: True, or a tuple that begins with True (see :func:`joint`).
 
@@ -51,13 +60,16 @@ def says_success(outcome: Outcome) -> bool:
     >>> says_success(True), says_success((False, 2))
     (True, False)
     """
-    first = outcome[0] if isinstance(outcome, tuple) and outcome else outcome
-    if not isinstance(first, (bool, np.bool_)):
+    if not tells_success(outcome):
         raise InvalidArgumentError(
             f"Expect the outcome to be True, False or a tuple that begins with one of them, actually: {outcome!r}. "
             "Outcomes that do not tell success from failure need the rule 'agreement'."
         )
-    return bool(first)
+    return bool(_first(outcome))
+
+
+def _first(outcome: Outcome) -> Outcome:
+    return outcome[0] if isinstance(outcome, tuple) and outcome else outcome
 
 
 def env_success(trajectory: Trajectory) -> bool:

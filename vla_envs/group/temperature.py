@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.errors import InvalidArgumentError
 
@@ -30,3 +30,47 @@ def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDAr
     if not (0 < base < np.inf and 0 <= spread < np.inf):
         raise InvalidArgumentError(f"Expect `base` above 0 and `spread` at least 0, actually: {base} and {spread}.")
     return np.linspace(base, base + spread, n, dtype=np.float32)
+
+
+def adapt_temperatures(
+    temperatures: ArrayLike,
+    diversity: float,
+    target: float,
+    rate: float = 0.5,
+    bounds: tuple[float, float] = (0.1, 2.0),
+) -> NDArray[np.float32]:
+    """The next temperatures of a group: ``T * exp(rate * (target - diversity))`` within the bounds.
+
+    Trajectories more alike than the target heat all temperatures, those farther apart cool them. Their
+    ratios and their order stay, until a bound is met. Store the temperatures that sampled a trajectory with
+    it: the update has to divide by the same.
+
+    Args:
+        temperatures: (n,) those that sampled the group, above 0.
+        diversity: :func:`~vla_envs.group.diversity.group_diversity` of what they sampled, 0..1.
+        target: the diversity to hold, 0..1.
+        rate: how fast, at least 0; a group without any diversity heats by ``exp(rate * target)``.
+        bounds: lowest and highest temperature, 0 < low <= high.
+
+    Returns:
+        float32 (n,).
+
+    Raises:
+        InvalidArgumentError: an argument outside its range.
+
+    >>> adapt_temperatures([0.5, 1.0], diversity=0.1, target=0.3).astype(float).round(3).tolist()
+    [0.553, 1.105]
+    """
+    checked = np.asarray(temperatures, np.float64)
+    low, high = bounds
+    if not ((checked > 0.0) & np.isfinite(checked)).all():
+        raise InvalidArgumentError(f"Expect positive `temperatures`, actually: {checked.tolist()}.")
+    if not (0.0 <= diversity <= 1.0 and 0.0 <= target <= 1.0):
+        raise InvalidArgumentError(
+            f"Expect `diversity` and `target` to be from 0 to 1, actually: {diversity} and {target}."
+        )
+    if not (0.0 <= rate < np.inf and 0.0 < low <= high < np.inf):
+        raise InvalidArgumentError(
+            f"Expect `rate` of at least 0 and 0 < low <= high in `bounds`, actually: {rate} and {bounds}."
+        )
+    return np.clip(checked * np.exp(rate * (target - diversity)), low, high).astype(np.float32)

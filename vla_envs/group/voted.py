@@ -45,6 +45,11 @@ class VotedGroup:
         return np.array([each.success for each in self.trajectories], bool)
 
     @property
+    def steps(self) -> NDArray[np.int64]:
+        """Executed steps of each."""
+        return np.array([each.steps for each in self.trajectories], np.int64)
+
+    @property
     def env_rewards(self) -> NDArray[np.float64]:
         """The environment's reward of each, whatever the vote."""
         return np.array([each.task_reward for each in self.trajectories], np.float64)

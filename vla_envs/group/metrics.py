@@ -1,0 +1,106 @@
+"""What to log of voted groups: how good the votes are, and how far their rewards are from the environment's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group.dynamic_sampling import has_signal
+from vla_envs.group.outcomes import says_success, tells_success
+from vla_envs.group.voted import NONE, VotedGroup
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that one of k trajectories succeeds, from c successes among n: ``1 - C(n-c, k) / C(n, k)``.
+
+    Unbiased, unlike ``1 - (1 - c/n)^k`` (arXiv 2107.03374).
+
+    Raises:
+        InvalidArgumentError: unless 0 <= c <= n and 1 <= k <= n.
+
+    >>> pass_at_k(n=5, c=2, k=1), pass_at_k(n=5, c=2, k=4)
+    (0.4, 1.0)
+    """
+    if not (0 <= c <= n and 1 <= k <= n):
+        raise InvalidArgumentError(f"Expect 0 <= c <= n and 1 <= k <= n, actually: n={n}, c={c}, k={k}.")
+    return 1.0 - math.comb(n - c, k) / math.comb(n, k)
+
+
+def vote_metrics(groups: Sequence[VotedGroup], k: int | None = None, detailed: bool = True) -> dict[str, float]:
+    """Means over groups; a metric with nothing to average over is left out.
+
+    * ``success_rate`` and ``pass@k``: the environment's truth of all trajectories, before the selection.
+    * ``majority_ratio``, and ``confident``: the share of confident votes.
+    * ``frac_zero_std_groups``: the share of groups in which no reward differs from another, which
+      carry no signal.
+
+    and, if ``detailed``:
+
+    * ``label_accuracy``: the voted label is what the majority of the trajectories did, by the environment's
+      truth; without the groups where either is tied, and the labels that do not tell success from failure.
+    * ``outcome_accuracy``: the share of outcomes that equal the trajectory's true success, likewise.
+    * ``reward_accuracy``: the share of rewards that equal the environment's; ``pseudo_reward`` and
+      ``env_reward``: the means of both. Trajectories without a reward are left out.
+    * ``grpo_nsr_pos_ratio`` and ``pos_token_ratio``: the share of successes among the trained trajectories,
+      and among their steps, to which tokens are in proportion.
+
+    Args:
+        groups: voted groups, at least one.
+        k: of ``pass@k``; None is the size of the smallest group.
+        detailed: :attr:`VoteConfig.log_detailed_metrics <vla_envs.group.VoteConfig.log_detailed_metrics>`.
+
+    Raises:
+        InvalidArgumentError: no group, or k larger than a group.
+
+    >>> from vla_envs.group import Trajectory, VoteConfig, apply_vote
+    >>> group = [Trajectory(success, 10, 80, float(success)) for success in (True, False, True, True, False)]
+    >>> vote_metrics([apply_vote(group, VoteConfig())], k=1, detailed=False)
+    {'success_rate': 0.6, 'majority_ratio': 0.6, 'confident': 1.0, 'frac_zero_std_groups': 0.0, 'pass@1': 0.6}
+    """
+    if not groups:
+        raise InvalidArgumentError("Expect at least one voted group, actually none.")
+    k = min(len(group.trajectories) for group in groups) if k is None else k
+    samples: dict[str, list[float]] = {
+        "success_rate": [float(group.success.mean()) for group in groups],
+        "majority_ratio": [group.vote.ratio for group in groups],
+        "confident": [float(group.confident) for group in groups],
+        "frac_zero_std_groups": [float(not _has_advantage(group)) for group in groups],
+        f"pass@{k}": [pass_at_k(len(group.trajectories), int(group.success.sum()), k) for group in groups],
+    }
+    if detailed:
+        samples |= _against_truth(groups) | _of_successes(groups)
+    return {name: math.fsum(each) / len(each) for name, each in samples.items() if each}
+
+
+def _has_advantage(group: VotedGroup) -> bool:
+    rewards = group.rewards[group.source != NONE]
+    return bool(rewards.size and has_signal(rewards))
+
+
+def _against_truth(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
+    pairs = [pair for group in groups for pair in zip(group.outcomes, group.success, strict=True)]
+    rewards = np.concatenate([group.rewards[group.source != NONE] for group in groups])
+    env_rewards = np.concatenate([group.env_rewards[group.source != NONE] for group in groups])
+    return {
+        "label_accuracy": [
+            float(says_success(group.vote.label) == (group.success.mean() > 0.5))
+            for group in groups
+            if tells_success(group.vote.label) and group.success.mean() != 0.5
+        ],
+        "outcome_accuracy": [float(says_success(each) == true) for each, true in pairs if tells_success(each)],
+        "reward_accuracy": np.isclose(rewards, env_rewards).astype(float).tolist(),
+        "pseudo_reward": rewards.tolist(),
+        "env_reward": env_rewards.tolist(),
+    }
+
+
+def _of_successes(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
+    success = np.concatenate([group.success[group.trained] for group in groups])
+    steps = np.concatenate([group.steps[group.trained] for group in groups])
+    return {
+        "grpo_nsr_pos_ratio": success.astype(float).tolist(),
+        "pos_token_ratio": [float(steps[success].sum() / steps.sum())] if steps.any() else [],
+    }
