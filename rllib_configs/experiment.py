@@ -135,6 +135,7 @@ class Environment:
         """Keywords of ``gymnasium.make_vec``, groups aside."""
         return {
             **self.kwargs(split),
+            "mode": "hold",  # rounds of one whole trajectory per member, each ending at its own step
             "chunk_size": self.chunk_size,
             "token_length": self.token_length,
             "num_workers": self.num_workers,

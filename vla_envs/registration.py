@@ -66,9 +66,10 @@ def make_groups(
     *,
     chunk_size: int | None = None,
     token_length: int | None = None,
-    mode: str = "hold",
-    temperatures: Any = None,
+    mode: str = "lockstep",
+    vote: Any = None,
     prompts: Any = None,
+    temperatures: Any = None,
     num_workers: int = 0,
     worker_timeout: float = 300.0,
     worker_env: Any = None,
@@ -82,7 +83,7 @@ def make_groups(
         group_size: N.
         chunk_size: apply :class:`~vla_envs.wrappers.ActionChunk` of this size; None applies none.
         token_length: apply :class:`~vla_envs.wrappers.TokenizeInstruction` of this length; None applies none.
-        mode, temperatures, prompts: as in :class:`~vla_envs.group.GroupVectorEnv`.
+        mode, vote, prompts, temperatures: as in :class:`~vla_envs.group.GroupVectorEnv`.
         num_workers, worker_timeout, worker_env: as there; 0 workers keep the members in this process.
         **env_kwargs: go to the environment, ``max_episode_steps`` too.
     """
@@ -101,8 +102,9 @@ def make_groups(
         [make_member] * num_envs,
         group_size,
         mode,
-        temperatures,
+        vote,
         prompts,
+        temperatures,
         num_workers=num_workers,
         worker_timeout=worker_timeout,
         worker_env=worker_env,

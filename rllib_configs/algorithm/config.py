@@ -14,6 +14,7 @@ from rllib_configs.algorithm.env_runner import GroupEnvRunner
 from rllib_configs.algorithm.scoring import TRAJECTORY_REWARDS
 from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.group import ESTIMATORS
+from vla_envs.group.vector_env import HOLD
 
 GAE = "gae"
 """The estimator with a critic: plain PPO with generalised advantage estimation."""
@@ -22,8 +23,8 @@ GAE = "gae"
 class VLAPPOConfig(PPOConfig):
     """PPO or GRPO over whole groups of trajectories.
 
-    Use ``.environment(id, env_config={"group_size": N, ...})`` with an id of :mod:`vla_envs` and
-    ``.groups(...)``; the rest is RLlib's own PPO configuration. One RLlib step is one action chunk.
+    Use ``.environment(id, env_config={"group_size": N, "mode": "hold", ...})`` with an id of :mod:`vla_envs`
+    and ``.groups(...)``; the rest is RLlib's own PPO configuration. One RLlib step is one action chunk.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -89,9 +90,15 @@ class VLAPPOConfig(PPOConfig):
         """Check the groups before anything is built.
 
         Raises:
-            InvalidArgumentError: an unknown estimator or reward, a group size that does not divide the
-                environments of a runner, or groups of one with an estimator that compares siblings.
+            InvalidArgumentError: an unknown estimator or reward, groups in another mode than ``"hold"``, a group
+                size that does not divide the environments of a runner, or groups of one with an estimator that
+                compares siblings.
         """
+        if self.env_config.get("mode") != HOLD:
+            raise InvalidArgumentError(
+                f"Expect the environment's `mode` to be {HOLD!r}, so that trajectories end at their own steps, "
+                f"actually: {self.env_config.get('mode')!r}. Set it in `env_config`."
+            )
         check_choice("adv_estimator", self.adv_estimator, (*ESTIMATORS, GAE))
         check_choice("trajectory_reward", self.trajectory_reward, TRAJECTORY_REWARDS)
         if self.num_envs_per_env_runner % self.group_size:

@@ -20,7 +20,7 @@ EXECUTED_ACTIONS = "executed_actions"
 def rollout(
     module: RLModule, envs: GroupVectorEnv, *, explore: bool, seed: int | None = None
 ) -> list[SingleAgentEpisode]:
-    """Reset ``envs`` and run every active member to its own end.
+    """Reset ``envs``, which are in mode ``"hold"``, and run every active member to its own end.
 
     RLlib's sampler returns the first ``num_envs`` episodes that finish, which favours short ones
     and so fakes the success rate; here every member gives exactly one. Members that have ended

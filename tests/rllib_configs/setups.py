@@ -33,7 +33,13 @@ def make_module(seed=0, **policy) -> VLAModule:
 def reach_config(*, num_envs=8, group_size=4, seed=0, env_config=None, **groups) -> VLAPPOConfig:
     """VLAPPO on the reach environment, everything in this process."""
     config = VLAPPOConfig()
-    env = {"group_size": group_size, "chunk_size": CHUNK_SIZE, "token_length": TOKEN_LENGTH, "split": "train"}
+    env = {
+        "group_size": group_size,
+        "mode": "hold",
+        "chunk_size": CHUNK_SIZE,
+        "token_length": TOKEN_LENGTH,
+        "split": "train",
+    }
     config.environment(register(), env_config={**env, **(env_config or {})})
     config.env_runners(num_env_runners=0, num_envs_per_env_runner=num_envs)
     config.learners(num_learners=0)

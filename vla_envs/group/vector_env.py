@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,53 +14,81 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, check_choice
-from vla_envs.group.members import EnvFns, LocalMembers, Members, MemberSpec, Start, TimeStep, prompt_of
+from vla_envs.group.episodes import Episodes
+from vla_envs.group.members import EnvFns, LocalMembers, Members, MemberSpec, Start, prompt_of
+from vla_envs.group.metrics import vote_metrics
+from vla_envs.group.prompts import PromptSampler, make_sampler
+from vla_envs.group.vote_config import VoteConfig
+from vla_envs.group.voted import apply_vote
 from vla_envs.group.workers import make_members
 from vla_envs.spec import TEMPERATURE, Prompt
 
-MODES = ("hold",)
+LOCKSTEP, HOLD = "lockstep", "hold"
+MODES = (LOCKSTEP, HOLD)
 
-_INFO_DTYPES: Mapping[str, Any] = {
-    "success": np.bool_,
-    "task_reward": np.float32,
-    "elapsed_steps": np.int64,
-    "max_steps": np.int64,
-    "task_id": np.int64,
-    "task": np.object_,
-    "init_state_id": np.int64,
-}
+MAX_RETRIES = 3
+"""How often in a row a group that a fault cut short is started again at its prompt, in lockstep."""
+
+VOTERS_KEYS = {"success", "task_reward", "max_steps"}
+"""What a vote reads in the infos of the environments."""
 
 
 class GroupVectorEnv(VectorEnv):
-    """P prompts x N members: ``reset`` draws P prompts and starts all N members of a group on the same one.
+    """P prompts x N members: all N members of a group start on the same prompt.
 
-    Member ``i`` belongs to group ``i // group_size``. The group's first environment draws the
-    prompt; the others are reset to it through ``options``, or, where an environment's info names
-    no prompt, all members of a group are reset with the same seed.
+    Member ``i`` belongs to group ``i // group_size``. A group's prompt comes from ``prompts`` or is
+    drawn by its first environment, and the others are reset to it through ``options``; where an
+    environment's info names no prompt, all members of a group are reset with the same seed.
+
+    In mode ``"lockstep"`` all members of a group end in the same step, the last member's: a member
+    that is done before idles, and its flags are held back until then. The next step restarts the group,
+    ignoring its actions, as Gymnasium's next-step autoreset does for single environments; other groups
+    go on meanwhile. Without a vote every reward is the environment's, given in the step that earned it.
 
     In mode ``"hold"`` a member reports ``terminated`` or ``truncated`` at its true step and then
-    idles until the next ``reset``: its environment is not stepped, its observation stays the last
-    one, its reward is 0 and its flags are False.
+    idles until the next ``reset``.
 
-    Infos are arrays over the members: ``group_id`` (unique in this object), ``trajectory_index``
-    (0..N-1), ``active`` (the member's episode still runs), ``valid``, and ``success``, ``task_reward``,
-    ``elapsed_steps``, ``max_steps``, ``task_id``, ``task``, ``init_state_id`` of the contract, with
-    ``final_state`` (object array, None before a member's end).
+    An idle member is neither simulated nor drawn: its observation and info stay the last ones, its
+    reward is 0, its flags are False and its ``executed_actions`` 0.
+
+    Infos have the form of Gymnasium's vector environments: one array over the members for each key
+    of the environments' infos, with the mask ``_key`` where not all members have it. Beside them:
+
+    ================================  ================================================================
+    ``group_id``, int                 unique in this object; a group has another after each restart
+    ``trajectory_index``, int         0..N-1
+    ``active``, bool                  the trajectory still runs
+    ``valid``, bool                   False after a fault (see below)
+    ``executed_actions``, int         control steps that this step made: 0 where a member idled or was
+                                      restarted, so that its transition is none to learn from
+    ``finish_step``, int              control steps of the ended trajectory; masked by ``_finish_step``
+    ``env_return``, float             sum of the environment's rewards over the trajectory so far
+    ================================  ================================================================
+
+    With a ``vote``, the group's trajectories vote when the last has ended. The rewards of that step are the
+    voted ones and all others are 0, and the infos of that step gain, masked: ``selected``, the
+    trajectories to train on; ``vote``, a dictionary of :func:`~vla_envs.group.vote_metrics`
+    of the group; and ``voted_group``, the :class:`~vla_envs.group.VotedGroup` itself, for audits and advantages.
 
     With ``num_workers`` the members live in processes of their own, with results equal bit for bit.
     A process that dies or hangs is replaced, and the trajectories that it lost end in that step:
     ``truncated``, reward 0, and False in ``valid``, which is True otherwise. Such a trajectory has
     neither succeeded nor failed, whatever ``success`` says; its observation and info are those of
-    its prompt, to which the new process has put it back.
+    its prompt, to which the new process has put it back. In lockstep its whole group ends with it, in
+    the same way, and is started again at the same prompt, up to three times in a row.
 
     Args:
         env_fns: one constructor per member, in group order.
         group_size: N; divides the number of environments.
-        mode: ``"hold"``.
+        mode: ``"lockstep"`` or ``"hold"``.
+        vote: how a group rewards itself, for environments of the contract in lockstep; None leaves the rewards
+            to the environments. ``n_votes_per_prompt`` is the group size.
+        prompts: a :class:`~vla_envs.group.prompts.PromptSampler`; the name of one over all prompts of the
+            environment: ``"uniform"``, ``"sequential"`` or ``"curriculum"``; a list to walk through
+            once, after which groups stay idle; or None to have the environments draw.
         temperatures: (N,) sampling temperatures, or None for 1 everywhere. Observations gain them
-            as ``temperature``, float32 (num_envs, 1), when the environments observe dictionaries.
-        prompts: an explicit list to walk through, P at a time, instead of drawing; groups left
-            without a prompt start inactive. ``reset(seed=...)`` starts the list anew.
+            as ``temperature``, float32 (num_envs, 1), when the environments observe dictionaries. A
+            group keeps those that the attribute of this name had when it started.
         num_workers: processes that host a slice of the members each; 0 keeps all in this one.
         worker_timeout: seconds after which a worker that does not answer is killed; its first answer
             includes importing and making the environments.
@@ -68,7 +96,8 @@ class GroupVectorEnv(VectorEnv):
             gets ``worker_env[i % len(worker_env)]``, such as ``{"MUJOCO_EGL_DEVICE_ID": "1"}``.
 
     Raises:
-        InvalidArgumentError: a group size that does not divide the environments, another mode,
+        InvalidArgumentError: a group size that does not divide the environments, another mode, a vote in
+            mode ``"hold"`` or of another number than the group has, prompts that cannot be sampled,
             temperatures that are not N positive numbers, or arguments of workers that cannot work.
         WorkerError: the constructor, ``reset``, ``step`` and ``render`` raise it when a worker fails
             again after three replacements in a row. Nothing can be sampled any more then.
@@ -83,15 +112,17 @@ class GroupVectorEnv(VectorEnv):
         True
     """
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012  (Gymnasium's own shape)
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012  (Gymnasium's own shape)
 
     def __init__(
         self,
         env_fns: EnvFns,
         group_size: int,
-        mode: str = "hold",
+        mode: str = LOCKSTEP,
+        vote: VoteConfig | None = None,
+        prompts: PromptSampler | str | Sequence[Prompt | tuple[int, int]] | None = None,
         temperatures: ArrayLike | None = None,
-        prompts: Sequence[Prompt] | None = None,
+        *,
         num_workers: int = 0,
         worker_timeout: float = 300.0,
         worker_env: Sequence[Mapping[str, str]] | None = None,
@@ -104,35 +135,47 @@ class GroupVectorEnv(VectorEnv):
                 f"Expect the `group_size` to divide the number of environments ({len(env_fns)}), "
                 f"actually: {group_size}."
             )
+        _check_vote(vote, mode, group_size)
+        self.mode = mode
+        self.vote = vote
         self.group_size = group_size
         self.num_envs = len(env_fns)
         self.num_groups = self.num_envs // group_size
         self.temperatures = _check_temperatures(temperatures, group_size)
-        self.prompts = prompts
+        self.prompts = None if prompts is None else make_sampler(prompts, env_fns[0])
         self.members = make_members(env_fns, num_workers, worker_timeout, worker_env)
         self._adopt(self.members.spec)
-        self._queue: Iterator[Prompt] = iter(())
-        self._next_group_id = 0
-        self._observations: list[Any] = [None] * self.num_envs
-        self._infos: list[dict[str, Any]] = [{}] * self.num_envs
-        self._valid = np.ones(self.num_envs, bool)
-        self.active: NDArray[np.bool_] = np.zeros(self.num_envs, bool)
-        """bool (num_envs,): which members' episodes still run."""
+        self._episodes = Episodes(self.num_envs)
+        self._temperatures = np.ones((self.num_envs, 1), np.float32)
+        self._starts: dict[int, Start] = {}
+        self._faults = np.zeros(self.num_groups, int)
+        self._over = np.zeros(self.num_groups, bool)
+        self._group_ids = np.zeros(self.num_groups, np.int64)
+        self._new_ids = count()
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """bool (num_envs,): which members' trajectories still run."""
+        return self._episodes.active
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start one episode in every member.
+        """Start one trajectory in every member.
 
         Args:
-            seed: fixes the prompts of this and all later resets.
-            options: go to the environments' ``reset``.
+            seed: fixes the prompts of this and all later resets; a list of prompts starts anew.
+            options: go to the environments' ``reset``, this time.
         """
         super().reset(seed=seed)
-        if seed is not None or self._next_group_id == 0:
-            self._queue = iter(self.prompts or ())
-        firsts = self._draw_starts(dict(options or {}))
-        self._take(self.members.reset(firsts))
-        self._take(self.members.reset(self._follow(firsts)))
-        self._next_group_id += self.num_groups
+        if seed is not None and self.prompts is not None:
+            self.prompts.rewind()
+        self._faults[:] = 0
+        self._over[:] = False
+        self._begin(range(self.num_groups), dict(options or {}))
+        if self.vote is not None and not self._episodes.infos[0].keys() >= VOTERS_KEYS:
+            raise InvalidArgumentError(
+                f"Expect environments whose info has {sorted(VOTERS_KEYS)} for a `vote`, "
+                f"actually: {sorted(self._episodes.infos[0])}."
+            )
         return self._stack(), self._gather()
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -143,21 +186,19 @@ class GroupVectorEnv(VectorEnv):
             InvalidActionError: not one action per member, or one that an environment refuses; other
                 members may have been stepped then, and only a ``reset`` brings them together again.
         """
-        if self._next_group_id == 0:
-            raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
-        if len(actions) != self.num_envs:
-            raise InvalidActionError(
-                f"Expect one action for each of {self.num_envs} members, actually: {len(actions)}."
-            )
-        every = enumerate(iterate(self.action_space, actions))
-        time_steps = self.members.step({index: action for index, action in every if self.active[index]})
-        self._take(time_steps)
-        rewards = np.zeros(self.num_envs, np.float64)
-        terminated = np.zeros(self.num_envs, bool)
-        truncated = np.zeros(self.num_envs, bool)
-        for index, each in time_steps.items():
-            rewards[index], terminated[index], truncated[index] = each.reward, each.terminated, each.truncated
-        self.active &= ~(terminated | truncated)
+        self._check(actions)
+        stepped = self.active.copy()
+        rewards = self._advance(actions)
+        ended = self._any_member(stepped) & ~self._any_member(self.active)
+        if self.vote is not None:
+            rewards[:] = 0.0
+        for group in np.flatnonzero(ended).tolist():
+            self._conclude(group, rewards)
+        if self.mode == LOCKSTEP:
+            self._begin(np.flatnonzero(self._over).tolist(), {})
+            self._over = ended
+        shown = np.repeat(ended, self.group_size) if self.mode == LOCKSTEP else stepped
+        terminated, truncated = self._episodes.terminated & shown, self._episodes.truncated & shown
         return self._stack(), rewards, terminated, truncated, self._gather()
 
     def render(self) -> tuple[Any, ...]:
@@ -171,63 +212,143 @@ class GroupVectorEnv(VectorEnv):
 
     def _adopt(self, spec: MemberSpec) -> None:
         """Adopt the spaces and metadata of the members, which are all alike."""
-        self.metadata = {**spec.metadata, **self.metadata}
+        autoreset = AutoresetMode.NEXT_STEP if self.mode == LOCKSTEP else AutoresetMode.DISABLED
+        self.metadata = {**spec.metadata, "autoreset_mode": autoreset}
         self.render_mode = spec.render_mode
         self._member_space = spec.observation_space
         self.single_action_space = spec.action_space
         self.single_observation_space = _with_temperature(self._member_space)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self._buffer = create_empty_array(self._member_space, self.num_envs)
 
-    def _draw_starts(self, options: dict[str, Any]) -> dict[int, Start]:
-        """Where the first member of each group begins that has a prompt."""
-        starts = {}
-        for first in range(0, self.num_envs, self.group_size):
-            prompt = next(self._queue, None)
-            idle = self.prompts is not None and prompt is None
-            self.active[first : first + self.group_size] = not idle
-            if idle and self._observations[first] is not None:
-                continue
-            # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
-            seed = int(self.np_random.integers(2**31))
-            starts[first] = Start(seed, {**options, **(prompt._asdict() if prompt else {})})
-        return starts
+    def _members_of(self, group: int) -> range:
+        return range(group * self.group_size, (group + 1) * self.group_size)
+
+    def _any_member(self, members: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(num_groups,): which groups have one of these members, (num_envs,)."""
+        return np.any(members.reshape(self.num_groups, self.group_size), axis=1)
+
+    def _check(self, actions: Any) -> None:
+        if not self._starts:
+            raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
+        if len(actions) != self.num_envs:
+            raise InvalidActionError(
+                f"Expect one action for each of {self.num_envs} members, actually: {len(actions)}."
+            )
+
+    def _advance(self, actions: Any) -> NDArray[np.float64]:
+        """Step the active members; in lockstep a fault ends its whole group."""
+        every = enumerate(iterate(self.action_space, actions))
+        asked = {member: action for member, action in every if self.active[member]}
+        rewards = self._episodes.advance(asked, self.members.step(asked))
+        if self.mode == LOCKSTEP:
+            for group in {member // self.group_size for member in asked if not self._episodes.valid[member]}:
+                self._faults[group] += 1
+                self._episodes.cut(self._members_of(group))
+                rewards[self._members_of(group)] = 0.0
+        return rewards
+
+    def _conclude(self, group: int, rewards: NDArray[np.float64]) -> None:
+        """Take note of how the trajectories of a group ended, and let them vote."""
+        members = self._members_of(group)
+        if not self._episodes.valid[members].all():
+            return
+        self._faults[group] = 0
+        if self.prompts is not None:
+            options = self._starts[group].options
+            successes = [bool(self._episodes.infos[member].get("success", False)) for member in members]
+            self.prompts.learn(Prompt(options["task_id"], options["init_state_id"]), successes)
+        if self.vote is not None:
+            rewards[members] = self._hold_vote(members, self.vote)
+
+    def _hold_vote(self, members: range, config: VoteConfig) -> NDArray[np.float64]:
+        """The rewards that members of a group get by their vote; their infos tell of it."""
+        infos = self._episodes.infos
+        prompt = prompt_of(infos[members.start])
+        trajectories = [
+            self._episodes.trajectory(
+                member,
+                prompt=Prompt(**prompt) if prompt else None,
+                index=index,
+                temperature=float(self._temperatures[member, 0]),
+            )
+            for index, member in enumerate(members)
+        ]
+        voted = apply_vote(trajectories, config, self.np_random)
+        metrics = vote_metrics([voted], detailed=config.log_detailed_metrics)
+        for member, selected in zip(members, voted.trained, strict=True):
+            infos[member] = {**infos[member], "selected": selected, "voted_group": voted, "vote": metrics}
+        return voted.rewards
+
+    def _begin(self, groups: Iterable[int], options: dict[str, Any]) -> None:
+        """Start new trajectories in these groups; those for which no prompt is left idle."""
+        firsts: dict[int, Start] = {}
+        idle: list[int] = []
+        for group in groups:
+            members = self._members_of(group)
+            self._group_ids[group] = next(self._new_ids)
+            self._temperatures[members, 0] = self.temperatures
+            start = self._next_start(group, options)
+            if start is None:
+                idle += members
+                if group in self._starts:
+                    continue
+                start = Start(0, options)  # even an idle member is observed
+            firsts[members.start] = self._starts[group] = start
+        self._episodes.begin(self.members.reset(firsts))
+        self._episodes.begin(self.members.reset(self._follow(firsts)))
+        self._episodes.active[idle] = False
+
+    def _next_start(self, group: int, options: dict[str, Any]) -> Start | None:
+        """Where the first member of a group begins; None when no prompt is left."""
+        if 0 < self._faults[group] <= MAX_RETRIES:
+            return self._starts[group]
+        self._faults[group] = 0
+        if self.prompts is not None:
+            prompt = self.prompts.draw(self.np_random)
+            if prompt is None:
+                return None
+            options = {**options, **prompt._asdict()}
+        # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
+        return Start(int(self.np_random.integers(2**31)), options)
 
     def _follow(self, firsts: Mapping[int, Start]) -> dict[int, Start]:
         """Where the others of the groups begin: at the prompt that their first member is at."""
         # An environment outside the contract names no prompt: the shared seed is what its group shares.
         return {
-            index: Start(start.seed, {**start.options, **prompt_of(self._infos[first])})
+            index: Start(start.seed, {**start.options, **prompt_of(self._episodes.infos[first])})
             for first, start in firsts.items()
             for index in range(first + 1, first + self.group_size)
         }
 
-    def _take(self, time_steps: Mapping[int, TimeStep]) -> None:
-        for index, each in time_steps.items():
-            self._observations[index] = each.observation
-            self._infos[index] = each.info
-            self._valid[index] = each.valid
-
     def _stack(self) -> Any:
-        stacked = copy.deepcopy(concatenate(self._member_space, self._observations, self._buffer))
+        empty = create_empty_array(self._member_space, self.num_envs)
+        stacked = concatenate(self._member_space, self._episodes.observations, empty)
         if isinstance(stacked, dict):
-            stacked[TEMPERATURE] = np.tile(self.temperatures, self.num_groups)[:, None]
+            stacked[TEMPERATURE] = self._temperatures.copy()
         return stacked
 
     def _gather(self) -> dict[str, Any]:
-        members = np.arange(self.num_envs)
-        infos: dict[str, Any] = {
-            "group_id": members // self.group_size + self._next_group_id - self.num_groups,
-            "trajectory_index": members % self.group_size,
-            "active": self.active.copy(),
-            "valid": self._valid.copy(),
+        return {
+            **self._episodes.gather(),
+            "group_id": np.repeat(self._group_ids, self.group_size),
+            "trajectory_index": np.tile(np.arange(self.group_size), self.num_groups),
         }
-        for key, dtype in _INFO_DTYPES.items():
-            if key in self._infos[0]:
-                infos[key] = np.array([info[key] for info in self._infos], dtype)
-        infos["final_state"] = _object_array(info.get("final_state") for info in self._infos)
-        return infos
+
+
+def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:
+    if vote is None:
+        return
+    if mode != LOCKSTEP:
+        raise InvalidArgumentError(
+            f"Expect no `vote` in mode {mode!r}, because members report their ends before the group has voted, "
+            f"actually: {vote}. Use mode {LOCKSTEP!r}, or `vla_envs.group.apply_vote` on finished trajectories."
+        )
+    if vote.n_votes_per_prompt != group_size:
+        raise InvalidArgumentError(
+            f"Expect `vote.n_votes_per_prompt` to be the `group_size` ({group_size}), because every member votes, "
+            f"actually: {vote.n_votes_per_prompt}."
+        )
 
 
 def _check_temperatures(temperatures: ArrayLike | None, group_size: int) -> NDArray[np.float32]:
@@ -245,11 +366,3 @@ def _with_temperature(space: spaces.Space) -> spaces.Space:
     if not isinstance(space, spaces.Dict):
         return space
     return spaces.Dict({**space.spaces, TEMPERATURE: spaces.Box(0.0, np.inf, (1,), np.float32)})
-
-
-def _object_array(values: Iterable[Any]) -> NDArray[np.object_]:
-    values = list(values)
-    array = np.empty(len(values), object)
-    for index, value in enumerate(values):
-        array[index] = value
-    return array

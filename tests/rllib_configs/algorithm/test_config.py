@@ -55,6 +55,7 @@ def test_a_sound_configuration_passes():
         ({"adv_estimator": "nsr"}, r"`adv_estimator`.*'grpo'.*'gae', actually: 'nsr'"),
         ({"trajectory_reward": "speed"}, r"`trajectory_reward`.*'efficiency', 'success', actually: 'speed'"),
         ({"num_envs": 6, "group_size": 4}, r"`group_size` to divide.*\(6\), actually: 4"),
+        ({"env_config": {"mode": "lockstep"}}, r"`mode` to be 'hold'.*actually: 'lockstep'"),
         ({"group_size": 1}, r"`group_size` of at least 2 for 'grpo', actually: 1"),
         ({"groups_per_iteration": 0}, r"`groups_per_iteration` to be at least 1, actually: 0"),
     ],

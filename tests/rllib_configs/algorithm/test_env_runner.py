@@ -39,7 +39,7 @@ def keep_all(**changes):
 
 def test_short_and_long_episodes_are_sampled_alike():
     """Successes of 2 steps and failures of 20, each with probability one half."""
-    group = {"group_size": 4, "chunk_size": 1, "token_length": TOKEN_LENGTH}
+    group = {"group_size": 4, "mode": "hold", "chunk_size": 1, "token_length": TOKEN_LENGTH}
     runner = GroupEnvRunner(config=coin_config("VLA-Coin-v0", group))
     assert success_rate(runner) == pytest.approx(0.5, abs=3 * 0.5 / EPISODES**0.5)
 

@@ -16,7 +16,7 @@ from vla_envs.spec import Prompt
 def make_envs(num_envs=8, group_size=4, **kwargs):
     temperatures = temperature_schedule(group_size, 0.6, 0.6)
     arguments = {"chunk_size": CHUNK_SIZE, "token_length": TOKEN_LENGTH, "temperatures": temperatures, **kwargs}
-    return gym.make_vec(register(), num_envs, "vector_entry_point", group_size=group_size, **arguments)
+    return gym.make_vec(register(), num_envs, "vector_entry_point", group_size=group_size, mode="hold", **arguments)
 
 
 class CountingModule:

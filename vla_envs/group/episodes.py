@@ -1,0 +1,112 @@
+"""What the members of a group vector environment have shown since their last reset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs.group.infos import stack_infos
+from vla_envs.group.members import TimeStep
+from vla_envs.group.trajectory import Trajectory
+
+
+class Episodes:
+    """The running or ended trajectory of each member; arrays are over the members.
+
+    Args:
+        num_envs: members.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        self.observations: list[Any] = [None] * num_envs
+        self.infos: list[dict[str, Any]] = [{}] * num_envs
+        self.actions: list[list[NDArray]] = [[] for _ in range(num_envs)]
+        """The actions that were executed, one row per control step in arrays of a chunk each."""
+        self.active = np.zeros(num_envs, bool)
+        self.valid = np.ones(num_envs, bool)
+        self.terminated = np.zeros(num_envs, bool)
+        self.truncated = np.zeros(num_envs, bool)
+        self.executed = np.zeros(num_envs, np.int64)
+        """Control steps that the last step made."""
+        self.steps = np.zeros(num_envs, np.int64)
+        """Control steps of the trajectory."""
+        self.returns = np.zeros(num_envs)
+        """Sum of the rewards of the trajectory."""
+
+    def begin(self, time_steps: Mapping[int, TimeStep]) -> None:
+        """Members were reset."""
+        for member, each in time_steps.items():
+            self._show(member, each)
+            self.actions[member] = []
+        members = list(time_steps)
+        self.active[members] = True
+        self.terminated[members] = self.truncated[members] = False
+        self.steps[members] = self.executed[members] = 0
+        self.returns[members] = 0.0
+
+    def advance(self, actions: Mapping[int, Any], time_steps: Mapping[int, TimeStep]) -> NDArray[np.float64]:
+        """Members were stepped; returns the rewards of all, 0 for those that were not."""
+        rewards = np.zeros(len(self.active))
+        self.executed[:] = 0
+        for member, each in time_steps.items():
+            self._show(member, each)
+            rewards[member] = each.reward
+            self.active[member] = not (each.terminated or each.truncated)
+            if each.valid:
+                self.executed[member] = each.info.get("executed_actions", 1)
+                self.actions[member].append(_executed(actions[member], each.info))
+        self.steps += self.executed
+        self.returns += rewards
+        return rewards
+
+    def cut(self, members: Iterable[int]) -> None:
+        """End the trajectories of these members before their task does; those still running are truncated."""
+        chosen = np.zeros(len(self.active), bool)
+        chosen[list(members)] = True
+        self.truncated |= chosen & self.active
+        self.active &= ~chosen
+        self.valid &= ~chosen
+
+    def trajectory(self, member: int, **identity: Any) -> Trajectory:
+        """What an ended member has shown; ``identity`` names its prompt, index and temperature."""
+        info, actions = self.infos[member], self.actions[member]
+        return Trajectory(
+            success=bool(info["success"]),
+            steps=int(self.steps[member]),
+            max_steps=int(info["max_steps"]),
+            task_reward=float(info["task_reward"]),
+            final_state=info.get("final_state"),
+            actions=np.concatenate(actions),
+            **identity,
+        )
+
+    def gather(self) -> dict[str, Any]:
+        """The infos of all members, with what is known of them here."""
+        infos = stack_infos(self.infos)
+        infos.pop("_executed_actions", None)  # known of every member: 0 where it idled
+        ended = self.terminated | self.truncated
+        return {
+            **infos,
+            "active": self.active.copy(),
+            "valid": self.valid.copy(),
+            "executed_actions": self.executed.copy(),
+            "finish_step": np.where(ended, self.steps, 0),
+            "_finish_step": ended,
+            "env_return": self.returns.copy(),
+        }
+
+    def _show(self, member: int, time_step: TimeStep) -> None:
+        self.observations[member] = time_step.observation
+        self.infos[member] = time_step.info
+        self.terminated[member] = time_step.terminated
+        self.truncated[member] = time_step.truncated
+        self.valid[member] = time_step.valid
+
+
+def _executed(action: Any, info: Mapping[str, Any]) -> NDArray:
+    """The rows of an action (A,) or of a chunk (K, A) that ran, copied: the caller may fill its array anew."""
+    rows = np.array(action, ndmin=1)
+    return rows[: info["executed_actions"]] if rows.ndim > 1 and "executed_actions" in info else rows[None]

@@ -1,0 +1,207 @@
+"""Prompt samplers: which prompt the next group of trajectories starts from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.spec import Prompt
+
+__all__ = ["CurriculumPrompts", "PromptSampler", "SequentialPrompts", "UniformPrompts", "make_sampler"]
+
+
+class PromptSampler(ABC):
+    """Chooses the prompts of groups, and may learn from how their trajectories end.
+
+    Args:
+        prompts: those to choose from, as :class:`~vla_envs.spec.Prompt` or pairs of task and initial state.
+
+    Raises:
+        InvalidArgumentError: no prompt.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt | tuple[int, int]]) -> None:
+        if not len(prompts):
+            raise InvalidArgumentError("Expect `prompts` to have at least one prompt, actually: none.")
+        self.prompts = tuple(Prompt(*prompt) for prompt in prompts)
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Prompt | None:
+        """The prompt of the next group, by the generator of the vector environment; None leaves the group idle."""
+
+    def rewind(self) -> None:  # noqa: B027  (most have no place to go back to)
+        """Go back to the first prompt, as ``reset(seed=...)`` asks; what was learned stays."""
+
+    def learn(self, prompt: Prompt, successes: Sequence[bool]) -> None:  # noqa: B027  (most do not learn)
+        """Take note of the finished trajectories of a group."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` needs to go on from here: plain numbers, lists and strings."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027  (most have no state)
+        """Go on from where :meth:`state_dict` was called."""
+
+
+class UniformPrompts(PromptSampler):
+    """Every prompt with the same probability."""
+
+    def draw(self, rng: np.random.Generator) -> Prompt:
+        """Any prompt."""
+        return self.prompts[rng.integers(len(self.prompts))]
+
+
+class SequentialPrompts(PromptSampler):
+    """One prompt after the other.
+
+    Args:
+        prompts: in their order.
+        repeat: begin again after the last; False leaves groups idle from there on.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt | tuple[int, int]], repeat: bool = True) -> None:
+        super().__init__(prompts)
+        self.repeat = repeat
+        self.position = 0
+        """Prompts drawn so far."""
+
+    def draw(self, rng: np.random.Generator) -> Prompt | None:
+        """The next prompt; the generator is not used."""
+        if self.position >= len(self.prompts) and not self.repeat:
+            return None
+        self.position += 1
+        return self.prompts[(self.position - 1) % len(self.prompts)]
+
+    def rewind(self) -> None:
+        """Begin with the first prompt."""
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many prompts were drawn."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the prompt after those."""
+        self.position = int(state["position"])
+
+
+class CurriculumPrompts(PromptSampler):
+    """Favours prompts that are solved about half of the time, where siblings differ and so teach most.
+
+    A prompt's weight is the expected variance of a trajectory's success, p (1 - p), under the
+    posterior of its success rate p. With a uniform prior and s successes and f failures that is
+    Beta(1 + s, 1 + f), and the expectation is
+
+        (1 + s) (1 + f) / ((2 + s + f) (3 + s + f)):
+
+    1/6 for a prompt that was never tried, near 1/4 for one solved half of the time, and small, but
+    never 0, for one that is always or never solved.
+
+    Args:
+        prompts: those to choose from.
+        decay: factor in 0..1 on what is known of a prompt whenever a group of it has ended, because the
+            policy that earlier groups showed is no longer the policy; 1 forgets nothing.
+
+    Raises:
+        InvalidArgumentError: a decay outside its range.
+
+    >>> sampler = CurriculumPrompts([(0, 0), (0, 1), (0, 2)])
+    >>> sampler.learn(Prompt(0, 0), [True, True, True, True])
+    >>> sampler.learn(Prompt(0, 1), [True, False, True, False])
+    >>> sampler.probabilities().round(3).tolist()
+    [0.238, 0.429, 0.333]
+    """
+
+    def __init__(self, prompts: Sequence[Prompt | tuple[int, int]], decay: float = 0.9) -> None:
+        super().__init__(prompts)
+        if not 0 <= decay <= 1:
+            raise InvalidArgumentError(f"Expect the `decay` to be from 0 to 1, actually: {decay}.")
+        self.decay = decay
+        self._rows = {prompt: row for row, prompt in enumerate(self.prompts)}
+        self._outcomes = np.zeros((len(self.prompts), 2))  # successes and failures
+
+    def probabilities(self) -> NDArray[np.float64]:
+        """(number of prompts,): with which each is drawn next."""
+        a, b = (1.0 + self._outcomes).T
+        weights = a * b / ((a + b) * (a + b + 1.0))
+        return weights / weights.sum()
+
+    def draw(self, rng: np.random.Generator) -> Prompt:
+        """A prompt by its probability."""
+        return self.prompts[rng.choice(len(self.prompts), p=self.probabilities())]
+
+    def learn(self, prompt: Prompt, successes: Sequence[bool]) -> None:
+        """Count the group's successes and failures; prompts that are not among those to choose from do not count."""
+        if prompt in self._rows:
+            outcomes = self._outcomes[self._rows[prompt]]
+            outcomes *= self.decay
+            outcomes += (np.count_nonzero(successes), len(successes) - np.count_nonzero(successes))
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"outcomes": [[task_id, init_state_id, successes, failures], ...]}`` of the prompts that were tried."""
+        tried = np.flatnonzero(self._outcomes.any(axis=1))
+        return {"outcomes": [[*self.prompts[row], *self._outcomes[row].tolist()] for row in tried]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Know exactly that of the prompts.
+
+        Raises:
+            InvalidArgumentError: a prompt that is not among those to choose from.
+        """
+        outcomes = np.zeros_like(self._outcomes)
+        for task_id, init_state_id, *counts in state["outcomes"]:
+            row = self._rows.get(Prompt(task_id, init_state_id))
+            if row is None:
+                raise InvalidArgumentError(
+                    f"Expect the state of a sampler of the same {len(self.prompts)} prompts, "
+                    f"actually: one that knows {Prompt(task_id, init_state_id)}."
+                )
+            outcomes[row] = counts
+        self._outcomes = outcomes
+
+
+SAMPLERS: dict[str, Callable[[Sequence[Prompt]], PromptSampler]] = {
+    "uniform": UniformPrompts,
+    "sequential": SequentialPrompts,
+    "curriculum": CurriculumPrompts,
+}
+"""Samplers by name, over every prompt that the environment may draw."""
+
+
+def make_sampler(
+    prompts: PromptSampler | str | Sequence[Prompt | tuple[int, int]], make_env: Callable[[], gym.Env]
+) -> PromptSampler:
+    """The sampler that is meant: itself, one by its name, or one that walks through a list once.
+
+    Args:
+        prompts: a sampler, a name in :data:`SAMPLERS`, or prompts.
+        make_env: an environment of the contract; for a name one is made, asked for its prompts and closed.
+
+    Raises:
+        InvalidArgumentError: an unknown name, or one where the environment cannot list its prompts.
+    """
+    if isinstance(prompts, PromptSampler):
+        return prompts
+    if not isinstance(prompts, str):
+        return SequentialPrompts(prompts, repeat=False)
+    check_choice("prompts", prompts, SAMPLERS)
+    env = make_env()
+    try:
+        return SAMPLERS[prompts](_prompts_of(env))
+    finally:
+        env.close()
+
+
+def _prompts_of(env: gym.Env) -> Sequence[Prompt]:
+    if not hasattr(env.unwrapped, "prompts"):
+        raise InvalidArgumentError(
+            f"Expect an environment that lists its `prompts()` for a sampler by name, actually: {env}. "
+            "Give a list of prompts, or None to have the environments draw."
+        )
+    return env.unwrapped.prompts()
