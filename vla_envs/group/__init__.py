@@ -14,6 +14,7 @@ from vla_envs.group.outcomes import (
     says_success,
     tells_success,
 )
+from vla_envs.group.prompts import CurriculumPrompts, PromptSampler, SequentialPrompts, UniformPrompts
 from vla_envs.group.selection import SELECTIONS, select_top_k
 from vla_envs.group.temperature import adapt_temperatures, temperature_schedule
 from vla_envs.group.token_rewards import token_level_rewards
@@ -27,8 +28,12 @@ __all__ = [
     "ESTIMATORS",
     "RULES",
     "SELECTIONS",
+    "CurriculumPrompts",
     "GroupVectorEnv",
+    "PromptSampler",
+    "SequentialPrompts",
     "Trajectory",
+    "UniformPrompts",
     "Vote",
     "VoteConfig",
     "VotedGroup",
