@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vla_envs import spec
 from vla_envs.base import Info, Observation, VLAEnv
+from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError, UnknownSuiteError, check_choice
-from vla_envs.libero import gl, official
+from vla_envs.libero import gl, official, scenes
 from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.init_states import read_init_states
 from vla_envs.libero.quality import QUALITIES
@@ -23,8 +24,9 @@ from vla_envs.spec import Prompt
 if TYPE_CHECKING:  # they need MuJoCo, which an episode needs and an import does not
     from vla_envs.libero.simulator import Simulator
 
+MAIN_CAMERA = "agentview"
 CAMERAS = {
-    "agentview": (spec.IMAGE, "agentview"),
+    "agentview": (spec.IMAGE, MAIN_CAMERA),
     "wrist": (spec.WRIST_IMAGE, "robot0_eye_in_hand"),
     "robot0_eye_in_hand": (spec.WRIST_IMAGE, "robot0_eye_in_hand"),
 }
@@ -63,6 +65,8 @@ class LiberoEnv(VLAEnv):
         MissingAssetsError, DamagedAssetsError: no usable asset folder.
         RendererUnavailableError: no OpenGL library.
     """
+
+    reset_options = ("camera_offset", *VLAEnv.reset_options)
 
     def __init__(
         self,
@@ -118,6 +122,16 @@ class LiberoEnv(VLAEnv):
         """How many recorded initial states the task has: 50."""
         return len(_init_states(self._tasks[task_id].init_file))
 
+    def scene_tasks(self, task_id: int) -> tuple[int, ...]:
+        """The tasks of the suite that share the task's scene, itself included (:mod:`vla_envs.libero.scenes`)."""
+        return scenes.scene_tasks(self.suite, task_id)
+
+    def solved_tasks(self) -> tuple[int, ...]:
+        """The tasks of the scene that the present state solves; the first call compiles each of them."""
+        data = self.simulator.data
+        same_scene = self.scene_tasks(self.prompt.task_id)
+        return tuple(each for each in same_scene if scenes.goal_of(self._tasks[each], self._assets).reached(data))
+
     def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
         """The agentview image of the last observation: uint8 (image_size, image_size, 3).
 
@@ -125,7 +139,7 @@ class LiberoEnv(VLAEnv):
             ResetNeeded: no episode was started.
         """
         assert self.prompt  # raises before the first reset
-        return self._draw("agentview")
+        return self._draw(MAIN_CAMERA)
 
     def close(self) -> None:
         """Let go of the simulation."""
@@ -166,11 +180,13 @@ class LiberoEnv(VLAEnv):
         from vla_envs.libero.renderer import renderer_of
 
         start = self.simulator.start
-        kept = {} if start is None else start.images
+        offset = self._camera_offset if camera == MAIN_CAMERA else CameraOffset()
+        # Offsets seldom come again: images from elsewhere would only pile up.
+        kept = {} if start is None or offset != CameraOffset() else start.images
         key = (camera, self._image_size, self.render_quality)
         if key not in kept:
             renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
-            kept[key] = renderer.draw(self.simulator, camera)
+            kept[key] = renderer.draw(self.simulator, camera, offset)
         return kept[key].copy()
 
 

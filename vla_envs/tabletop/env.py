@@ -66,6 +66,8 @@ class TabletopEnv(VLAEnv):
     'put the red cube on the blue plate'
     """
 
+    reset_options = ("camera_offset", *VLAEnv.reset_options)
+
     def __init__(
         self,
         task_id: int | Sequence[int] | None = None,
@@ -103,6 +105,20 @@ class TabletopEnv(VLAEnv):
         """How many initial states the task has."""
         return NUM_INIT_STATES
 
+    def scene_tasks(self, task_id: int) -> tuple[int, ...]:
+        """The tasks that share the task's scene and initial states, itself included."""
+        scene = TASKS[task_id].scene
+        return tuple(index for index, task in enumerate(TASKS) if task.scene == scene)
+
+    def solved_tasks(self) -> tuple[int, ...]:
+        """The tasks of the scene that the present state solves, within their own step limits."""
+        return tuple(
+            task_id
+            for task_id in self.scene_tasks(self.prompt.task_id)
+            if self._elapsed_steps <= (self._max_episode_steps or self._horizon(task_id))
+            and goals.met(TASKS[task_id].goals, self.world)
+        )
+
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The main camera's image for people; None without a render mode."""
         return self._screen.draw(self.world) if self._screen else None
@@ -112,6 +128,8 @@ class TabletopEnv(VLAEnv):
 
     def _begin(self, prompt: Prompt) -> None:
         self.world = initial_world(TASKS[prompt.task_id].scene, prompt.init_state_id)
+        for renderer in (*self._renderers.values(), *((self._screen,) if self._screen else ())):
+            renderer.place(self._camera_offset)
 
     def _apply(self, action: NDArray[np.float64]) -> bool:
         self.world.step(action)

@@ -11,6 +11,7 @@ from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
 from numpy.typing import ArrayLike
 
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
+from vla_envs.wrappers.order import check_order
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
 """Wrappers that change nothing in a step, so that ``step_chunk`` may be called behind them."""
@@ -19,9 +20,12 @@ _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
 class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """Executes ``chunk_size`` actions per step and returns one observation, the last.
 
-    The chunk stops where the episode ends; rewards are summed, and ``info["executed_actions"]``
-    says how many actions ran. An environment with ``step_chunk(actions)`` renders nothing in
-    between; any other environment, or one under a wrapper that changes steps, is stepped in a loop.
+    The chunk stops where the episode ends, so that a success in its middle keeps its reward, and
+    ``info["executed_actions"]`` says how many actions ran. Rewards are summed without a discount: a chunk
+    is one decision, and a learner that discounts control steps takes ``gamma ** info["executed_actions"]``.
+
+    An environment with ``step_chunk(actions)`` renders nothing in between; any other environment, or one
+    under a wrapper that changes steps, is stepped in a loop. So wrappers of observations belong outside.
 
     A vector version is not needed: wrap the environments before they are vectorised.
 
@@ -30,7 +34,8 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         chunk_size: K, at least 1. The action space becomes ``Box(low, high, (K, A))``.
 
     Raises:
-        InvalidArgumentError: ``chunk_size`` below 1, or another kind of action space.
+        InvalidArgumentError: ``chunk_size`` below 1, another kind of action space, or an order of wrappers that
+            ``order.py`` refuses.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -45,6 +50,7 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, chunk_size: int) -> None:
+        check_order(self, env)
         space = env.action_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 
 from vla_envs.rewards import efficiency_reward
+from vla_envs.wrappers.noisy_success import JUDGED_SUCCESS
+from vla_envs.wrappers.order import check_order
 
 
 class EfficiencyReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """Replaces the reward of the step that ends an episode by ``success / (1 + steps / max_steps)``.
 
     Every other step is rewarded 0. ``info["success"]`` and ``info["task_reward"]`` stay as they are.
+    Outside :class:`NoisySuccess` the success is the verdict, ``info["judged_success"]``.
     For groups of trajectories score whole trajectories with
     :func:`vla_envs.rewards.efficiency_reward` instead; it takes arrays.
 
     Args:
         env: an environment whose info has ``success``, ``elapsed_steps`` and ``max_steps``.
+
+    Raises:
+        InvalidArgumentError: an order of wrappers that ``order.py`` refuses.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -29,6 +36,7 @@ class EfficiencyReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env) -> None:
+        check_order(self, env)
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.Wrapper.__init__(self, env)
 
@@ -36,10 +44,19 @@ class EfficiencyReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Step the environment and score the trajectory where it ends."""
         observation, _, terminated, truncated, info = self.env.step(action)
         ended = terminated or truncated
-        return observation, self._score(info) if ended else 0.0, terminated, truncated, info
+        reward = (
+            efficiency_reward(success_of(info), info["elapsed_steps"], step_limit(self.env, info)) if ended else 0.0
+        )
+        return observation, float(reward), terminated, truncated, info
 
-    def _score(self, info: dict[str, Any]) -> float:
-        # gymnasium.make(max_episode_steps=...) shortens an episode from outside, unknown to the environment.
-        outer = self.env.spec.max_episode_steps if self.env.spec is not None else None
-        max_steps = min(info["max_steps"], outer or info["max_steps"])
-        return float(efficiency_reward(info["success"], info["elapsed_steps"], max_steps))
+
+def success_of(info: Mapping[str, Any]) -> bool:
+    """The success that a reward scores: a verifier's verdict where there is one, else the truth."""
+    return bool(info.get(JUDGED_SUCCESS, info["success"]))
+
+
+def step_limit(env: gym.Env, info: Mapping[str, Any]) -> int:
+    """Control steps after which an episode ends: the environment's limit, or one that Gymnasium put around it."""
+    # gymnasium.make(max_episode_steps=...) shortens an episode from outside, unknown to the environment.
+    outer = env.spec.max_episode_steps if env.spec is not None else None
+    return min(info["max_steps"], outer or info["max_steps"])

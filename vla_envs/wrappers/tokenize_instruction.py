@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION
+from vla_envs.wrappers.order import check_order
 
 INSTRUCTION_TOKENS = "instruction_tokens"
 """Observation key: int64 (length,), word ids padded with 0."""
@@ -44,7 +45,7 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
         length: number of word ids, at least 1; longer instructions are cut.
 
     Raises:
-        InvalidArgumentError: no ``instruction`` in the observation space, or ``length`` below 1.
+        InvalidArgumentError: no ``instruction`` in the observation space, ``length`` below 1, or applied twice.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -56,6 +57,7 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
     """
 
     def __init__(self, env: gym.Env, length: int = 24) -> None:
+        check_order(self, env)
         space = env.observation_space
         if not isinstance(space, spaces.Dict) or INSTRUCTION not in space.spaces:
             raise InvalidArgumentError(f"Expect the observation space to have `{INSTRUCTION}`, actually: {space}.")

@@ -1,5 +1,6 @@
 """Instructions as word ids."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -34,8 +35,8 @@ def test_long_instructions_are_cut():
 
 def test_bad_constructions_are_refused():
     """No instruction to replace, or no room for it."""
-    with pytest.raises(InvalidArgumentError, match="instruction"):
-        TokenizeInstruction(TokenizeInstruction(ReachEnv()))
+    with pytest.raises(InvalidArgumentError, match="to have `instruction`"):
+        TokenizeInstruction(gym.make("CartPole-v1"))
     with pytest.raises(InvalidArgumentError, match="at least 1"):
         TokenizeInstruction(ReachEnv(), 0)
 

@@ -1,0 +1,138 @@
+"""Actions as OpenVLA's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import ArrayLike, NDArray
+
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
+from vla_envs.wrappers.order import check_order
+
+BINS = 256
+"""Action tokens."""
+FIRST_TOKEN_ID = 31744
+"""Id of action token 0 in the vocabulary of OpenVLA; token 255 is id 31999, the last word of its 32000."""
+
+_EDGES = np.linspace(-1.0, 1.0, BINS)
+_CENTRES = (_EDGES[:-1] + _EDGES[1:]) / 2
+
+
+def bin_centres(tokens: ArrayLike) -> NDArray[np.float64]:
+    """The numbers in [-1, 1] that action tokens mean: OpenVLA's 255 centres, in falling order.
+
+    Token ``t`` is vocabulary id ``31744 + t``, the slot ``t`` of the 256 action logits. 256 edges bound 255
+    bins, so that tokens 0 and 1 share the highest (openvla/openvla, ``prismatic/vla/action_tokenizer.py``).
+
+    >>> bin_centres([0, 1, 128, 255]).round(4).tolist()
+    [0.9961, 0.9961, 0.0, -0.9961]
+    """
+    return _CENTRES[np.clip(BINS - 1 - np.asarray(tokens), 0, BINS - 2)]
+
+
+def nearest_tokens(values: ArrayLike) -> NDArray[np.int64]:
+    """The action tokens of numbers, clipped to [-1, 1]: the inverse of :func:`bin_centres`.
+
+    >>> nearest_tokens([1.0, 0.9999, 0.0, -1.0]).tolist()
+    [0, 1, 128, 255]
+    """
+    return BINS - np.digitize(np.clip(values, -1.0, 1.0), _EDGES)
+
+
+class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
+    """Takes OpenVLA's action tokens, 0 to 255 for each number of an action, instead of the numbers.
+
+    The action space becomes ``MultiDiscrete`` of 256 in the shape of the action, (A,) or the (K, A) of an
+    :class:`ActionChunk`, or ``Discrete(256)`` where an action is one number. A token is the centre ``n`` of
+    its bin (:func:`bin_centres`), which the quantiles of a checkpoint's training data put into the units of
+    the environment: ``0.5 * (n + 1) * (q99 - q01) + q01`` where ``mask`` is True, and ``n`` where it is False.
+
+    A vector version is not needed: wrap the environments before they are vectorised.
+
+    Args:
+        env: an environment with a Box action space (A,) or (K, A).
+        q01: (A,) 1 % quantiles; None, with ``q99``, takes ``n`` everywhere, for an action space within [-1, 1].
+        q99: (A,) 99 % quantiles, none below those of ``q01``.
+        mask: (A,) bool, which numbers are scaled; None scales all of them.
+
+    Raises:
+        InvalidArgumentError: another kind of action space, quantiles or a mask of another length or order, no
+            quantiles for an action space beyond [-1, 1], or an order of wrappers that ``order.py`` refuses.
+
+    Example:
+        >>> import gymnasium as gym, vla_envs
+        >>> from vla_envs.wrappers import ActionChunk, DiscretizeActions
+        >>> env = DiscretizeActions(ActionChunk(gym.make("VLA-Tabletop-v0", task_id=0), 8))
+        >>> env.action_space.shape
+        (8, 7)
+        >>> _ = env.reset(seed=0)
+        >>> *_, info = env.step(env.action_space.sample())
+        >>> info["executed_actions"]
+        8
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        q01: Sequence[float] | None = None,
+        q99: Sequence[float] | None = None,
+        mask: Sequence[bool] | None = None,
+    ) -> None:
+        check_order(self, env)
+        space = env.action_space
+        if not isinstance(space, spaces.Box) or len(space.shape) not in (1, 2):
+            raise InvalidArgumentError(f"Expect a Box action space (A,) or (K, A) to discretize, actually: {space}.")
+        low, high, scaled = _check_quantiles(space, q01, q99, mask)
+        gym.utils.RecordConstructorArgs.__init__(self, q01=q01, q99=q99, mask=mask)
+        gym.ActionWrapper.__init__(self, env)
+        self._low, self._range, self._scaled = low, high - low, scaled
+        self._box = space
+        is_number = np.prod(space.shape) == 1
+        self.action_space = spaces.Discrete(BINS) if is_number else spaces.MultiDiscrete(np.full(space.shape, BINS))
+
+    def action(self, action: ArrayLike) -> NDArray[Any]:
+        """The action that tokens mean, in the units, shape and dtype of the environment's action space.
+
+        Raises:
+            InvalidActionError: another shape, or something else than integers from 0 to 255.
+        """
+        tokens = np.asarray(action)
+        if tokens.shape != self.action_space.shape:
+            raise InvalidActionError(
+                f"Expect the tokens to have shape {self.action_space.shape}, actually: {tokens.shape}."
+            )
+        if not np.issubdtype(tokens.dtype, np.integer) or (tokens < 0).any() or (tokens >= BINS).any():
+            raise InvalidActionError(f"Expect tokens to be integers from 0 to {BINS - 1}, actually: {tokens.tolist()}.")
+        centres = bin_centres(tokens).reshape(self._box.shape)
+        actions = np.where(self._scaled, 0.5 * (centres + 1.0) * self._range + self._low, centres)
+        return actions.astype(self._box.dtype)
+
+    def tokens(self, action: ArrayLike) -> NDArray[np.int64]:
+        """The tokens of an action, clipped to the quantiles: what :meth:`step` takes to repeat a demonstration."""
+        action = np.asarray(action, np.float64)
+        # The small number is OpenVLA's own, for data in which a number never changes.
+        scaled = 2.0 * (action - self._low) / (self._range + 1e-8) - 1.0
+        return nearest_tokens(np.where(self._scaled, scaled, action)).reshape(self.action_space.shape)
+
+
+def _check_quantiles(
+    space: spaces.Box, q01: Sequence[float] | None, q99: Sequence[float] | None, mask: Sequence[bool] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Quantiles and mask, each (A,); without quantiles nothing is scaled."""
+    dim = space.shape[-1]
+    if q01 is None and q99 is None and mask is None:
+        if (space.low < -1).any() or (space.high > 1).any():
+            raise InvalidArgumentError(f"Expect `q01` and `q99` for an action space beyond [-1, 1]: {space}.")
+        return np.zeros(dim), np.zeros(dim), np.zeros(dim, bool)
+    low, high = (np.asarray(each, np.float64) for each in (q01, q99))
+    scaled = np.ones(dim, bool) if mask is None else np.asarray(mask, bool)
+    if not low.shape == high.shape == scaled.shape == (dim,) or not (np.isfinite(high - low) & (low <= high)).all():
+        raise InvalidArgumentError(
+            f"Expect `q01` <= `q99` to be {dim} finite numbers each, and the `mask` {dim} booleans, "
+            f"actually: {q01}, {q99}, {mask}."
+        )
+    return low, high, scaled
