@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vla_envs.rewards import efficiency_reward
+from vla_envs.rewards import (
+    efficiency_reward,
+    energy_penalty,
+    hybrid_reward,
+    smoothness_penalty,
+    step_penalty,
+    weighted_reward,
+)
+
+actions = st.lists(st.lists(st.floats(-1, 1), min_size=3, max_size=3), min_size=1, max_size=6)
 
 
 @pytest.mark.parametrize(("steps", "reward"), [(100, 0.8333), (250, 0.6667), (500, 0.5)])
@@ -33,3 +42,88 @@ def test_impossible_lengths_are_refused(steps, max_steps):
     """Steps outside 0..max_steps name both."""
     with pytest.raises(ValueError, match="actually"):
         efficiency_reward(True, np.array([steps]), max_steps)
+    with pytest.raises(ValueError, match="actually"):
+        step_penalty(steps, max_steps)
+
+
+@given(fast=st.integers(0, 500), slow=st.integers(0, 500), weight=st.floats(0.0, 0.99))
+def test_a_step_penalty_below_one_leaves_success_above_failure(fast, slow, weight):
+    """The slowest success above the earliest failure."""
+    reward = weighted_reward(
+        {"success": [1.0, 0.0], "steps": step_penalty([slow, fast], 500)}, {"success": 1.0, "steps": weight}
+    )
+    assert reward.total[0] > reward.total[1]
+
+
+@given(actions)
+def test_penalties_of_actions_are_bounded(sequence):
+    """From -1 to 0 for actions of -1..1."""
+    assert -1.0 <= energy_penalty(sequence) <= 0.0
+    assert -1.0 <= smoothness_penalty(sequence) <= 0.0
+
+
+@pytest.mark.parametrize(
+    ("sequence", "energy", "smoothness"),
+    [
+        ([[1.0, -1.0]] * 3, -1.0, 0.0),
+        ([[0.0, 0.0]] * 3, 0.0, 0.0),
+        ([[1.0], [-1.0], [1.0]], -1.0, -1.0),
+        ([[0.5], [0.0]], -0.125, -0.0625),
+        ([[0.5]], -0.25, 0.0),
+    ],
+)
+def test_energy_and_smoothness(sequence, energy, smoothness):
+    """Constant, still, alternating, braking and single actions."""
+    assert energy_penalty(sequence) == energy
+    assert smoothness_penalty(sequence) == smoothness
+
+
+def test_penalties_of_many_trajectories_at_once():
+    """Leading axes stay."""
+    batch = np.linspace(-1, 1, 24).reshape(2, 4, 3)
+    for penalty in (energy_penalty, smoothness_penalty):
+        np.testing.assert_allclose(penalty(batch), [penalty(each) for each in batch])
+
+
+@pytest.mark.parametrize("penalty", [energy_penalty, smoothness_penalty])
+@pytest.mark.parametrize("shape", [(0, 7), (7,)])
+def test_no_action_has_no_penalty(penalty, shape):
+    """Nothing executed, or no time axis."""
+    with pytest.raises(ValueError, match="at least one step"):
+        penalty(np.zeros(shape))
+
+
+@given(st.dictionaries(st.sampled_from("abcd"), st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=1))
+def test_a_weighted_reward_is_the_sum_of_its_terms(objectives):
+    """Each of which keeps its name."""
+    values, weights = ({name: each[i] for name, each in objectives.items()} for i in (0, 1))
+    reward = weighted_reward(values, weights)
+    assert reward.total == pytest.approx(sum(reward.terms.values()))
+    assert {name: float(term) for name, term in reward.terms.items()} == {
+        name: values[name] * weights[name] for name in values
+    }
+
+
+@pytest.mark.parametrize(
+    ("objectives", "weights"),
+    [({}, {}), ({"a": 1.0}, {}), ({"a": 1.0}, {"a": 1.0, "b": 1.0}), ({"a": 1.0}, {"a": float("nan")})],
+)
+def test_each_objective_has_its_weight(objectives, weights):
+    """None forgotten, none mistyped."""
+    with pytest.raises(ValueError, match="actually"):
+        weighted_reward(objectives, weights)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, [1.0, 0.0]), (0.5, [0.5, 0.5]), (1.0, [0.0, 1.0])])
+def test_a_hybrid_lies_between_vote_and_environment(share, expected):
+    """The ends are either alone; the terms say which part is whose."""
+    reward = hybrid_reward(vote=[0.0, 1.0], environment=[1.0, 0.0], vote_share=share)
+    assert reward.total.tolist() == expected
+    assert reward.terms["vote"].tolist() == [0.0, share]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_is_from_zero_to_one(share):
+    """Neither side counts negative."""
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        hybrid_reward([1.0], [0.0], share)

@@ -1,0 +1,126 @@
+"""Metrics of votes."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vla_envs.group.trajectories import ending_at, make_group, successes
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group import RULES, VoteConfig, apply_vote, final_state_cluster, pass_at_k, revert_vote, vote_metrics
+
+T, F = True, False
+
+
+def metrics_of(*groups, k=None, **options):
+    """Metrics of groups given by their successes."""
+    return vote_metrics([apply_vote(make_group(success), VoteConfig(**options)) for success in groups], k=k)
+
+
+@pytest.mark.parametrize("n", range(1, 7))
+def test_pass_at_k_is_the_share_of_subsets_with_a_success(n):
+    """Enumerated."""
+    for c, k in itertools.product(range(n + 1), range(1, n + 1)):
+        group = [True] * c + [False] * (n - c)
+        expected = np.mean([any(subset) for subset in itertools.combinations(group, k)])
+        assert pass_at_k(n, c, k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("arguments", [(3, 4, 1), (3, -1, 1), (3, 1, 0), (3, 1, 4)])
+def test_impossible_passes_are_refused(arguments):
+    """More successes or draws than trajectories."""
+    with pytest.raises(InvalidArgumentError, match="actually: n=3"):
+        pass_at_k(*arguments)
+
+
+def test_two_groups():
+    """One votes for success, one for failure, of which the default rule lets the environment decide."""
+    metrics = metrics_of([T, F, T, T, F], [F, F, F, F, T], k=2)
+    assert metrics == pytest.approx(
+        {
+            "success_rate": 0.4,
+            "pass@2": (0.9 + 0.4) / 2,
+            "majority_ratio": 0.7,
+            "confident": 1.0,
+            "frac_zero_std_groups": 0.0,
+            "label_accuracy": 1.0,
+            "outcome_accuracy": 1.0,
+            "reward_accuracy": 1.0,
+            "pseudo_reward": 0.4,
+            "env_reward": 0.4,
+            "grpo_nsr_pos_ratio": 2 / 6,
+            "pos_token_ratio": 2 / 6,
+        }
+    )
+
+
+def test_agreement_on_failing_shows_as_rewards_that_are_wrong():
+    """The label is right, every reward is not."""
+    metrics = metrics_of([F, F, F, F, T], rule="agreement")
+    assert (metrics["label_accuracy"], metrics["reward_accuracy"]) == (1.0, 0.0)
+    assert (metrics["pseudo_reward"], metrics["env_reward"]) == pytest.approx((0.8, 0.2))
+
+
+def test_a_wrong_judge_shows_as_wrong_labels_and_outcomes():
+    """One that calls everything a success."""
+    metrics = metrics_of([F, F, F, F, T], outcome=lambda trajectory: True)
+    assert (metrics["label_accuracy"], metrics["outcome_accuracy"]) == pytest.approx((0.0, 0.2))
+
+
+def test_a_reverted_vote_is_right_everywhere():
+    """Rewards are the environment's, the vote is still on record."""
+    group = revert_vote(apply_vote(make_group([F, F, T]), VoteConfig(3, 3, rule="agreement")))
+    assert vote_metrics([group])["reward_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(("success", "zero"), [([T, T, T], 1.0), ([T, F, T], 0.0), ([F, F, F], 1.0)])
+def test_groups_without_a_signal_are_counted(success, zero):
+    """Trap 19."""
+    assert metrics_of(success)["frac_zero_std_groups"] == zero
+
+
+def test_a_group_without_rewards_has_no_signal():
+    """It abstained, and nothing falls back: there is no reward to be right or wrong either."""
+    metrics = metrics_of([T, F], use_env_fallback=False, n_samples_per_prompt=2)
+    assert metrics["frac_zero_std_groups"] == 1.0
+    assert not {"reward_accuracy", "pseudo_reward", "grpo_nsr_pos_ratio", "label_accuracy"} & set(metrics)
+
+
+def test_clusters_have_no_label_to_be_right():
+    """They say neither success nor failure."""
+    config = VoteConfig(3, 3, rule="agreement", outcome=final_state_cluster(0.1))
+    metrics = vote_metrics([apply_vote(ending_at(0, 0, 9), config)])
+    assert not {"label_accuracy", "outcome_accuracy"} & set(metrics)
+
+
+def test_tokens_are_counted_by_steps():
+    """A success of 10 steps and two failures of 80 and 10."""
+    group = make_group([T, F, F], steps=[10, 80, 10])
+    metrics = vote_metrics([apply_vote(group, VoteConfig(3, 3))])
+    assert (metrics["grpo_nsr_pos_ratio"], metrics["pos_token_ratio"]) == pytest.approx((1 / 3, 0.1))
+
+
+def test_success_is_counted_before_the_selection():
+    """The one success is not among the first three."""
+    metrics = metrics_of([F, F, F, F, T], k=5)
+    assert (metrics["success_rate"], metrics["pass@5"], metrics["grpo_nsr_pos_ratio"]) == (0.2, 1.0, 0.0)
+
+
+@given(groups=st.lists(successes, min_size=1, max_size=4), rule=st.sampled_from(RULES))
+def test_every_metric_is_a_share(groups, rule):
+    """From 0 to 1, for rewards of 0 and 1."""
+    assert all(0.0 <= value <= 1.0 for value in metrics_of(*groups, rule=rule).values())
+
+
+def test_details_can_be_left_out():
+    """What remains needs no comparison of the vote with the truth."""
+    metrics = vote_metrics([apply_vote(make_group([T, F, T]), VoteConfig())], detailed=False)
+    assert set(metrics) == {"success_rate", "pass@3", "majority_ratio", "confident", "frac_zero_std_groups"}
+
+
+def test_no_groups_have_no_metrics():
+    """A mistake of the caller."""
+    with pytest.raises(InvalidArgumentError, match="at least one"):
+        vote_metrics([])
