@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.group.infos import stack_infos
-from vla_envs.group.members import TimeStep
+from vla_envs.group.members import TimeStep, prompt_of
 from vla_envs.group.trajectory import Trajectory
+from vla_envs.spec import Prompt
 
 
 class Episodes:
@@ -62,6 +63,11 @@ class Episodes:
         self.returns += rewards
         return rewards
 
+    def idle(self, members: list[int]) -> None:
+        """Have these members wait, as they are."""
+        self.active[members] = False
+        self.executed[members] = 0
+
     def cut(self, members: Iterable[int]) -> None:
         """End the trajectories of these members before their task does; those still running are truncated."""
         chosen = np.zeros(len(self.active), bool)
@@ -70,17 +76,19 @@ class Episodes:
         self.active &= ~chosen
         self.valid &= ~chosen
 
-    def trajectory(self, member: int, **identity: Any) -> Trajectory:
-        """What an ended member has shown; ``identity`` names its prompt, index and temperature."""
-        info, actions = self.infos[member], self.actions[member]
+    def trajectory(self, member: int, index: int, temperature: float) -> Trajectory:
+        """What an ended member of the contract has shown, ``index`` being its place in the group."""
+        info, prompt = self.infos[member], prompt_of(self.infos[member])
         return Trajectory(
             success=bool(info["success"]),
             steps=int(self.steps[member]),
             max_steps=int(info["max_steps"]),
             task_reward=float(info["task_reward"]),
             final_state=info.get("final_state"),
-            actions=np.concatenate(actions),
-            **identity,
+            actions=np.concatenate(self.actions[member]),
+            prompt=Prompt(**prompt) if prompt else None,
+            index=index,
+            temperature=temperature,
         )
 
     def gather(self) -> dict[str, Any]:

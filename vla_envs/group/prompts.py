@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.spec import Prompt
 
-__all__ = ["CurriculumPrompts", "PromptSampler", "SequentialPrompts", "UniformPrompts", "make_sampler"]
-
 
 class PromptSampler(ABC):
     """Chooses the prompts of groups, and may learn from how their trajectories end.

@@ -18,6 +18,7 @@ from vla_envs.group.episodes import Episodes
 from vla_envs.group.members import EnvFns, LocalMembers, Members, MemberSpec, Start, prompt_of
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
+from vla_envs.group.starts import GroupStarts
 from vla_envs.group.vote_config import VoteConfig
 from vla_envs.group.voted import apply_vote
 from vla_envs.group.workers import make_members
@@ -25,9 +26,6 @@ from vla_envs.spec import TEMPERATURE, Prompt
 
 LOCKSTEP, HOLD = "lockstep", "hold"
 MODES = (LOCKSTEP, HOLD)
-
-MAX_RETRIES = 3
-"""How often in a row a group that a fault cut short is started again at its prompt, in lockstep."""
 
 VOTERS_KEYS = {"success", "task_reward", "max_steps"}
 """What a vote reads in the infos of the environments."""
@@ -147,8 +145,7 @@ class GroupVectorEnv(VectorEnv):
         self._adopt(self.members.spec)
         self._episodes = Episodes(self.num_envs)
         self._temperatures = np.ones((self.num_envs, 1), np.float32)
-        self._starts: dict[int, Start] = {}
-        self._faults = np.zeros(self.num_groups, int)
+        self._starts = GroupStarts(self.prompts)
         self._over = np.zeros(self.num_groups, bool)
         self._group_ids = np.zeros(self.num_groups, np.int64)
         self._new_ids = count()
@@ -166,9 +163,9 @@ class GroupVectorEnv(VectorEnv):
             options: go to the environments' ``reset``, this time.
         """
         super().reset(seed=seed)
-        if seed is not None and self.prompts is not None:
-            self.prompts.rewind()
-        self._faults[:] = 0
+        if seed is not None:
+            self._starts.rewind()
+        self._starts.forget_faults()
         self._over[:] = False
         self._begin(range(self.num_groups), dict(options or {}))
         if self.vote is not None and not self._episodes.infos[0].keys() >= VOTERS_KEYS:
@@ -229,7 +226,7 @@ class GroupVectorEnv(VectorEnv):
         return np.any(members.reshape(self.num_groups, self.group_size), axis=1)
 
     def _check(self, actions: Any) -> None:
-        if not self._starts:
+        if self._episodes.observations[0] is None:
             raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
         if len(actions) != self.num_envs:
             raise InvalidActionError(
@@ -243,7 +240,7 @@ class GroupVectorEnv(VectorEnv):
         rewards = self._episodes.advance(asked, self.members.step(asked))
         if self.mode == LOCKSTEP:
             for group in {member // self.group_size for member in asked if not self._episodes.valid[member]}:
-                self._faults[group] += 1
+                self._starts.cut_short(group)
                 self._episodes.cut(self._members_of(group))
                 rewards[self._members_of(group)] = 0.0
         return rewards
@@ -253,25 +250,15 @@ class GroupVectorEnv(VectorEnv):
         members = self._members_of(group)
         if not self._episodes.valid[members].all():
             return
-        self._faults[group] = 0
-        if self.prompts is not None:
-            options = self._starts[group].options
-            successes = [bool(self._episodes.infos[member].get("success", False)) for member in members]
-            self.prompts.learn(Prompt(options["task_id"], options["init_state_id"]), successes)
+        self._starts.ended(group, [bool(self._episodes.infos[member].get("success", False)) for member in members])
         if self.vote is not None:
-            rewards[members] = self._hold_vote(members, self.vote)
+            rewards[members] = self._voted_rewards(members, self.vote)
 
-    def _hold_vote(self, members: range, config: VoteConfig) -> NDArray[np.float64]:
+    def _voted_rewards(self, members: range, config: VoteConfig) -> NDArray[np.float64]:
         """The rewards that members of a group get by their vote; their infos tell of it."""
         infos = self._episodes.infos
-        prompt = prompt_of(infos[members.start])
         trajectories = [
-            self._episodes.trajectory(
-                member,
-                prompt=Prompt(**prompt) if prompt else None,
-                index=index,
-                temperature=float(self._temperatures[member, 0]),
-            )
+            self._episodes.trajectory(member, index, float(self._temperatures[member, 0]))
             for index, member in enumerate(members)
         ]
         voted = apply_vote(trajectories, config, self.np_random)
@@ -288,29 +275,16 @@ class GroupVectorEnv(VectorEnv):
             members = self._members_of(group)
             self._group_ids[group] = next(self._new_ids)
             self._temperatures[members, 0] = self.temperatures
-            start = self._next_start(group, options)
+            start = self._starts.draw(group, options, self.np_random)
             if start is None:
                 idle += members
-                if group in self._starts:
+                if self._episodes.observations[members.start] is not None:
                     continue
                 start = Start(0, options)  # even an idle member is observed
-            firsts[members.start] = self._starts[group] = start
+            firsts[members.start] = start
         self._episodes.begin(self.members.reset(firsts))
         self._episodes.begin(self.members.reset(self._follow(firsts)))
-        self._episodes.active[idle] = False
-
-    def _next_start(self, group: int, options: dict[str, Any]) -> Start | None:
-        """Where the first member of a group begins; None when no prompt is left."""
-        if 0 < self._faults[group] <= MAX_RETRIES:
-            return self._starts[group]
-        self._faults[group] = 0
-        if self.prompts is not None:
-            prompt = self.prompts.draw(self.np_random)
-            if prompt is None:
-                return None
-            options = {**options, **prompt._asdict()}
-        # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
-        return Start(int(self.np_random.integers(2**31)), options)
+        self._episodes.idle(idle)
 
     def _follow(self, firsts: Mapping[int, Start]) -> dict[int, Start]:
         """Where the others of the groups begin: at the prompt that their first member is at."""

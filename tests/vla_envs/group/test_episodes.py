@@ -1,0 +1,60 @@
+"""What members have shown since their last reset."""
+
+import numpy as np
+
+from vla_envs.group.episodes import Episodes
+from vla_envs.group.members import TimeStep
+
+INFO = {"success": False, "task_reward": 0.0, "max_steps": 9, "task_id": 0, "init_state_id": 4}
+
+
+def begun(num_envs=2):
+    episodes = Episodes(num_envs)
+    episodes.begin({member: TimeStep("start", INFO) for member in range(num_envs)})
+    return episodes
+
+
+def test_a_chunk_counts_and_keeps_the_actions_that_ran():
+    """The rest of it was never executed."""
+    episodes = begun()
+    chunk = np.arange(12.0).reshape(4, 3)
+    step = TimeStep("end", {**INFO, "executed_actions": 2}, reward=1.0, terminated=True)
+    rewards = episodes.advance({1: chunk}, {1: step})
+    trajectory = episodes.trajectory(1, index=1, temperature=1.0)
+    assert rewards.tolist() == [0.0, 1.0]
+    assert trajectory.steps == 2
+    np.testing.assert_array_equal(trajectory.actions, chunk[:2])
+
+
+def test_actions_are_copies():
+    """A caller may fill the same array at every step."""
+    episodes = begun()
+    action = np.ones(3)
+    for value in (1.0, 2.0):
+        action[:] = value
+        episodes.advance({0: action}, {0: TimeStep("", INFO)})
+    assert episodes.trajectory(0, 0, 1.0).actions.tolist() == [[1.0] * 3, [2.0] * 3]
+
+
+def test_cutting_ends_what_runs_and_invalidates_all():
+    """One that had ended keeps its flag."""
+    episodes = begun(3)
+    episodes.advance({0: np.zeros(3)}, {0: TimeStep("", INFO, terminated=True)})
+    episodes.cut([0, 1])
+    assert episodes.active.tolist() == [False, False, True]
+    assert episodes.valid.tolist() == [False, False, True]
+    assert episodes.terminated.tolist() == [True, False, False]
+    assert episodes.truncated.tolist() == [False, True, False]
+
+
+def test_a_new_beginning_forgets_the_trajectory():
+    """Its actions, steps, rewards and flags."""
+    episodes = begun()
+    step = TimeStep("", INFO, reward=1.0, truncated=True, valid=False)
+    episodes.advance(dict.fromkeys(range(2), np.zeros(3)), dict.fromkeys(range(2), step))
+    episodes.begin({0: TimeStep("", INFO)})
+    infos = episodes.gather()
+    assert infos["active"].tolist() == infos["valid"].tolist() == [True, False]
+    assert infos["env_return"].tolist() == [0.0, 1.0]
+    assert infos["_finish_step"].tolist() == [False, True]
+    assert [len(each) for each in episodes.actions] == [0, 0]

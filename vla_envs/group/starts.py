@@ -1,0 +1,71 @@
+"""Where the groups of a vector environment start, and start again after a fault."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from vla_envs.group.members import Start
+from vla_envs.group.prompts import PromptSampler
+from vla_envs.spec import Prompt
+
+MAX_RETRIES = 3
+"""How often in a row a group that a fault cut short is started again at its prompt."""
+
+_log = logging.getLogger(__name__)
+
+
+class GroupStarts:
+    """Draws where the first member of each group begins.
+
+    Args:
+        sampler: chooses the prompts; None leaves that to the environments.
+    """
+
+    def __init__(self, sampler: PromptSampler | None) -> None:
+        self.sampler = sampler
+        self._last: dict[int, Start] = {}
+        self._faults: Counter[int] = Counter()
+
+    def rewind(self) -> None:
+        """Go back to the sampler's first prompt."""
+        if self.sampler is not None:
+            self.sampler.rewind()
+
+    def forget_faults(self) -> None:
+        """Have every group go on to another prompt."""
+        self._faults.clear()
+
+    def draw(self, group: int, options: Mapping[str, Any], rng: np.random.Generator) -> Start | None:
+        """The next start of a group; the last one again after a fault; None when no prompt is left."""
+        if self._faults[group] > MAX_RETRIES:
+            _log.warning(
+                "Faults cut a group short %d times in a row at %s: it goes on to another prompt.",
+                self._faults.pop(group),
+                self._last[group],
+            )
+        if self._faults[group]:
+            return self._last[group]
+        if self.sampler is not None:
+            prompt = self.sampler.draw(rng)
+            if prompt is None:
+                return None
+            options = {**options, **prompt._asdict()}
+        # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
+        self._last[group] = Start(int(rng.integers(2**31)), options)
+        return self._last[group]
+
+    def ended(self, group: int, successes: Sequence[bool]) -> None:
+        """The trajectories of a group have ended, all of them valid."""
+        self._faults.pop(group, None)
+        if self.sampler is not None:
+            options = self._last[group].options
+            self.sampler.learn(Prompt(options["task_id"], options["init_state_id"]), successes)
+
+    def cut_short(self, group: int) -> None:
+        """A fault has ended the trajectories of a group."""
+        self._faults[group] += 1
