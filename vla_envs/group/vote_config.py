@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.group.outcomes import OutcomeFn, env_success, noisy
 from vla_envs.group.selection import SELECTIONS
@@ -106,5 +108,5 @@ class VoteConfig:
 
 
 def _check_count(name: str, value: int, lowest: int) -> None:
-    if value < lowest:
-        raise InvalidArgumentError(f"Expect `{name}` to be at least {lowest}, actually: {value}.")
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
+        raise InvalidArgumentError(f"Expect `{name}` to be an integer of at least {lowest}, actually: {value!r}.")

@@ -29,14 +29,15 @@ def test_defaults_are_those_of_the_design():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"n_votes_per_prompt": 1, "n_samples_per_prompt": 1}, "`n_votes_per_prompt` to be at least 2, actually: 1"),
-        ({"n_samples_per_prompt": 0}, "`n_samples_per_prompt` to be at least 1, actually: 0"),
+        ({"n_votes_per_prompt": 1, "n_samples_per_prompt": 1}, "`n_votes_per_prompt` to be .* at least 2, actually: 1"),
+        ({"n_votes_per_prompt": 5.0}, "an integer of at least 2, actually: 5.0"),
+        ({"n_samples_per_prompt": 0}, "`n_samples_per_prompt` to be an integer of at least 1, actually: 0"),
         ({"n_samples_per_prompt": 6}, r"at most `n_votes_per_prompt` \(5\), actually: 6"),
         ({"min_confidence_ratio": 1.0}, "below 1.* actually: 1.0"),
         ({"min_confidence_ratio": -0.1}, "at least 0.* actually: -0.1"),
         ({"rule": "plurality"}, ", ".join(map(repr, RULES))),
         ({"select": "best"}, ", ".join(map(repr, SELECTIONS))),
-        ({"rule": "denoise", "n_judgements": 0}, "`n_judgements` to be at least 1"),
+        ({"rule": "denoise", "n_judgements": 0}, "`n_judgements` to be an integer of at least 1"),
         ({"rule": "denoise", "weight": speed_weight}, "no `weight` for the rule 'denoise'"),
     ],
 )
