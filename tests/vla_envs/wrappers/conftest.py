@@ -1,0 +1,3 @@
+"""What the tests of wrappers share."""
+
+from tests.vla_envs.libero.conftest import libero_assets  # noqa: F401  (a fixture)
