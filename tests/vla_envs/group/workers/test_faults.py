@@ -14,7 +14,7 @@ import pytest
 from tests.reach_env import ReachEnv
 from tests.vla_envs.group.faulty_env import EXIT, HANG, KILL, RAISE, SEGFAULT, FaultyEnv
 from vla_envs.errors import WorkerError
-from vla_envs.group import GroupVectorEnv
+from vla_envs.group import GroupVectorEnv, VoteConfig
 
 ROOT = Path(__file__).resolve().parents[4]
 STILL = np.zeros((4, 7), np.float32)
@@ -102,6 +102,43 @@ def test_others_go_on_bit_for_bit(make_envs):
         seen, expected = envs.step(faulty), other.step(each)
         np.testing.assert_array_equal(seen[0]["image"][FIRST], expected[0]["image"][FIRST])
         assert (seen[4]["elapsed_steps"][FIRST] == expected[4]["elapsed_steps"][FIRST]).all()
+
+
+def test_in_lockstep_a_fault_ends_its_group_and_no_other(make_envs):
+    """Also the members that had nothing to do with it: a group is compared whole or not at all."""
+    envs = make_envs(mode="lockstep", num_workers=4)
+    envs.reset(seed=0)
+    envs.step(STILL)
+    _, rewards, terminated, truncated, infos = envs.step(actions(KILL, 3))
+    assert truncated.tolist() == [False, False, True, True]
+    assert infos["valid"].tolist() == infos["active"].tolist() == [True, True, False, False]
+    assert not rewards.any()
+    assert not terminated.any()
+
+
+def test_in_lockstep_a_group_that_was_cut_short_starts_again_at_its_prompt(make_envs):
+    """Under another id, while the other group goes on as if nothing had been."""
+    envs = make_envs(mode="lockstep")
+    first, started = envs.reset(seed=0)
+    envs.step(actions(KILL, 3))
+    observations, _, _, _, infos = envs.step(STILL)
+    assert infos["valid"].all()
+    assert infos["active"].all()
+    assert infos["group_id"].tolist() == [0, 0, 2, 2]
+    assert infos["elapsed_steps"].tolist() == [2, 2, 0, 0]
+    for key in ("task_id", "init_state_id"):
+        assert (infos[key] == started[key]).all()
+    np.testing.assert_array_equal(observations["image"][SECOND], first["image"][SECOND])
+
+
+def test_in_lockstep_a_group_with_a_fault_casts_no_vote(make_envs):
+    """Nobody is rewarded, selected or counted."""
+    envs = make_envs(mode="lockstep", vote=VoteConfig(2, 2), prompts="curriculum")
+    envs.reset(seed=0)
+    _, rewards, _, _, infos = envs.step(actions(KILL, 3))
+    assert not rewards.any()
+    assert not {"selected", "vote"} & infos.keys()
+    assert envs.prompts.state_dict() == {"outcomes": []}
 
 
 def test_after_a_fault_the_next_round_is_as_if_nothing_had_been(make_envs):

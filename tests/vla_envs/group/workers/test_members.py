@@ -13,11 +13,13 @@ import pytest
 from gymnasium import spaces
 from gymnasium.utils.env_checker import data_equivalence
 
+from tests.coin_env import CoinEnv
 from tests.reach_env import ReachEnv
 from tests.vla_envs.group.faulty_env import FaultyEnv
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, UnknownTaskError, WorkerError
-from vla_envs.group import GroupVectorEnv
+from vla_envs.group import GroupVectorEnv, VoteConfig
 from vla_envs.group.members import LocalMembers, Start
+from vla_envs.group.vector_env import MODES
 from vla_envs.group.workers import WorkerMembers
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -87,12 +89,30 @@ def make_vec(env_id, num_workers, **kwargs):
     return gym.make_vec(env_id, 6, "vector_entry_point", num_workers=num_workers, **arguments)
 
 
-def test_the_tabletop_is_equal_bit_for_bit(workers):
+@pytest.mark.parametrize("mode", MODES)
+def test_the_tabletop_is_equal_bit_for_bit(workers, mode):
     """Observations, rewards, ends and infos of whole episodes."""
-    kwargs = {"image_size": 32, "max_episode_steps": 20, "cameras": ("agentview", "wrist")}
+    kwargs = {"mode": mode, "image_size": 32, "max_episode_steps": 20, "cameras": ("agentview", "wrist")}
     expected = play(make_vec("VLA-Tabletop-v0", 0, **kwargs))
     assert len(expected) > 10
     assert_equal(play(make_vec("VLA-Tabletop-v0", 2, **kwargs)), expected)
+
+
+def test_votes_and_prompts_are_equal_bit_for_bit(workers):
+    """What is drawn, rewarded and selected depends on what the members show, wherever they are."""
+    seen = []
+    for num_workers in (0, 2):
+        vote = VoteConfig(2, 1, select="random")
+        envs = GroupVectorEnv([CoinEnv] * 6, 2, vote=vote, prompts="curriculum", num_workers=num_workers)
+        seen.append([])
+        envs.reset(seed=3)
+        envs.action_space.seed(3)
+        for _ in range(60):
+            _, rewards, *_, infos = envs.step(envs.action_space.sample())
+            seen[-1].append((rewards, infos["group_id"], infos["init_state_id"], infos.get("selected")))
+        envs.close()
+    np.testing.assert_equal(seen[1], seen[0])
+    assert any(rewards.any() for rewards, *_ in seen[0])
 
 
 @pytest.mark.slow

@@ -1,0 +1,35 @@
+"""``gymnasium.make_vec`` in every vectorization mode."""
+
+import gymnasium as gym
+import pytest
+from gymnasium.vector import AutoresetMode
+
+MODES = ["sync", "async", "vector_entry_point"]
+
+
+def check(env_id, mode, vector_kwargs=None, **kwargs):
+    """Two members take a step, under Gymnasium's next-step autoreset."""
+    envs = gym.make_vec(f"vla_envs:{env_id}", 2, mode, vector_kwargs, task_id=0, image_size=32, **kwargs)
+    _, infos = envs.reset(seed=0)
+    assert infos["success"].tolist() == [False, False]
+    envs.action_space.seed(0)
+    observations, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
+    assert envs.observation_space.contains(observations)
+    assert infos["elapsed_steps"].tolist() == [1, 1]
+    assert rewards.shape == terminated.shape == truncated.shape == (2,)
+    assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
+    envs.close()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_tabletop_is_vectorised(mode):
+    """Gymnasium's own vector environments take it as it is."""
+    check("VLA-Tabletop-v0", mode)
+
+
+@pytest.mark.slow
+@pytest.mark.libero
+@pytest.mark.parametrize("mode", MODES)
+def test_libero_is_vectorised(mode, libero_assets):
+    """In spawned processes, because a forked one would inherit this one's OpenGL driver."""
+    check("VLA-Libero-v0", mode, {"context": "spawn"} if mode == "async" else None, assets=str(libero_assets))
