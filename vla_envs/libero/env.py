@@ -123,11 +123,11 @@ class LiberoEnv(VLAEnv):
         return len(_init_states(self._tasks[task_id].init_file))
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
-        """The tasks of the suite that share the task's scene, itself included (:mod:`vla_envs.libero.scenes`)."""
-        return scenes.scene_tasks(self.suite, task_id)
+        """Those of ``task_ids`` that share the task's scene (:mod:`vla_envs.libero.scenes`)."""
+        return tuple(each for each in self.task_ids if each in scenes.scene_tasks(self.suite, task_id))
 
     def solved_tasks(self) -> tuple[int, ...]:
-        """The tasks of the scene that the present state solves; the first call compiles each of them."""
+        """Those of the running task's ``scene_tasks`` that the present state solves; the first call compiles each."""
         data = self.simulator.data
         same_scene = self.scene_tasks(self.prompt.task_id)
         return tuple(each for each in same_scene if scenes.goal_of(self._tasks[each], self._assets).reached(data))

@@ -106,12 +106,11 @@ class TabletopEnv(VLAEnv):
         return NUM_INIT_STATES
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
-        """The tasks that share the task's scene and initial states, itself included."""
-        scene = TASKS[task_id].scene
-        return tuple(index for index, task in enumerate(TASKS) if task.scene == scene)
+        """Those of ``task_ids`` that share the task's scene and initial states."""
+        return tuple(each for each in self.task_ids if TASKS[each].scene == TASKS[task_id].scene)
 
     def solved_tasks(self) -> tuple[int, ...]:
-        """The tasks of the scene that the present state solves, within their own step limits."""
+        """Those of the running task's ``scene_tasks`` that the present state solves, within their own step limits."""
         return tuple(
             task_id
             for task_id in self.scene_tasks(self.prompt.task_id)

@@ -84,7 +84,7 @@ class HindsightRelabel(gym.Wrapper, gym.utils.RecordConstructorArgs):
         """Step the environment and note what it solved."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         for task_id in self._world.solved_tasks():
-            if task_id not in self._ignored and task_id in self._world.task_ids:
+            if task_id not in self._ignored:
                 self._solved.append(Hindsight(task_id, self._world.tasks[task_id], info["elapsed_steps"]))
                 self._ignored.add(task_id)
         if terminated or truncated:
@@ -132,7 +132,7 @@ def _check_scenes(env: Any) -> None:
             f"Expect an environment that can tell which other tasks its state solves, by `scene_tasks(task_id)` and "
             f"`solved_tasks()`, such as VLA-Tabletop-v0 and VLA-Libero-v0, actually: {env}."
         )
-    if not any(set(env.scene_tasks(task_id)) & set(env.task_ids) - {task_id} for task_id in env.task_ids):
+    if not any(set(env.scene_tasks(task_id)) - {task_id} for task_id in env.task_ids):
         raise InvalidArgumentError(
             f"Expect at least two tasks of one scene, because a trajectory can only solve what stands in its own; "
             f"actually the tasks {env.task_ids} of suite {env.suite!r} have a scene each. Make the environment for "

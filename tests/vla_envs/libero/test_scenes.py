@@ -50,7 +50,7 @@ def test_solved_tasks_are_what_the_state_says(libero_assets):
     """A drawer that was pulled open solves the task that asks for it, whichever was asked for."""
     import mujoco
 
-    env = LiberoEnv("libero_goal", task_id=None, image_size=16, assets=libero_assets)
+    env = LiberoEnv("libero_goal", task_id=[0, 1, 2], image_size=16, assets=libero_assets)
     env.reset(options={"task_id": 1, "init_state_id": 0})
     assert env.solved_tasks() == ()
     drawer = scenes.goal_of(SUITES["libero_goal"].tasks[0], libero_assets).predicates[0].bounds[0]

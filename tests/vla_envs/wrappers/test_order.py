@@ -90,7 +90,7 @@ def test_members_of_a_group_may_be_wrapped(name):
 @pytest.mark.slow
 def test_a_whole_stack_on_libero(libero_assets):
     """Every wrapper at once, in the order of the documentation."""
-    env = gym.make("VLA-Libero-v0", suite="libero_goal", task_id=None, image_size=32, assets=str(libero_assets))
+    env = gym.make("VLA-Libero-v0", suite="libero_goal", task_id=[0, 1], image_size=32, assets=str(libero_assets))
     order = ("HindsightRelabel", "ActionChunk", "ActionHistory", "ResizeImages", "StackObservations")
     for name in (*order, "TokenizeInstruction", "NoisySuccess", "ShapedReward", "DiscretizeActions"):
         env = WRAPPERS[name](env)
