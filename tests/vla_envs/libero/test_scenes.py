@@ -43,6 +43,9 @@ def test_tasks_of_a_scene_have_the_same_model(libero_assets):
     assert len(arrays) > 100
     for name in arrays:
         np.testing.assert_array_equal(getattr(first.model, name), getattr(second.model, name), err_msg=name)
+    for ours, theirs in ((first.wiring, second.wiring), (first.initial, second.initial)):
+        for value, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(value, expected)
 
 
 @pytest.mark.slow
