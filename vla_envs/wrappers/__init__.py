@@ -6,6 +6,7 @@ from vla_envs.wrappers.discretize_actions import DiscretizeActions
 from vla_envs.wrappers.efficiency_reward import EfficiencyReward
 from vla_envs.wrappers.hindsight_relabel import HindsightRelabel
 from vla_envs.wrappers.noisy_success import NoisySuccess
+from vla_envs.wrappers.record import RecordTrajectory
 from vla_envs.wrappers.resize_images import ResizeImages
 from vla_envs.wrappers.shaped_reward import ShapedReward
 from vla_envs.wrappers.stack_observations import StackObservations
@@ -18,6 +19,7 @@ __all__ = [
     "EfficiencyReward",
     "HindsightRelabel",
     "NoisySuccess",
+    "RecordTrajectory",
     "ResizeImages",
     "ShapedReward",
     "StackObservations",

@@ -1,0 +1,160 @@
+"""Recorded episodes come out again, and those that do not are found."""
+
+import dataclasses
+
+import gymnasium as gym
+import h5py
+import numpy as np
+import pytest
+
+from tests.vla_envs.libero.pick_and_place import demonstrate
+from tests.vla_envs.wrappers.record.conftest import record_reach, solve, tabletop
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.wrappers import ActionChunk
+from vla_envs.wrappers.record import RecordTrajectory, ReplayError, lerobot, read_episode, replay
+
+
+@pytest.mark.parametrize("chunk_size", [None, 4])
+def test_the_tabletop_comes_out_again(tmp_path, format, chunk_size):
+    """States, success and final state, bit for bit."""
+    solve(RecordTrajectory(tabletop(chunk_size), tmp_path, format), task_id=3, init_state_id=60)
+    assert replay(tmp_path).origin.success
+
+
+@pytest.mark.libero
+@pytest.mark.slow
+def test_a_solved_libero_task_comes_out_again(tmp_path, libero_assets):
+    """With contacts: MuJoCo's whole state is compared before every action."""
+    arguments = {"suite": "libero_object", "image_size": 16, "render_quality": "fastest", "assets": libero_assets}
+    env = gym.make("VLA-Libero-v0", task_id=0, **arguments)
+    actions, _ = demonstrate(env.unwrapped, 0, 0)
+    env = RecordTrajectory(ActionChunk(env, 8), tmp_path, "hdf5")
+    env.reset(options={"init_state_id": 0})
+    for chunk in np.split(actions, range(8, len(actions), 8)):
+        *_, info = env.step(np.pad(chunk, ((0, 8 - len(chunk)), (0, 0))))
+    episode, model = replay(tmp_path), env.unwrapped.simulator.model
+    assert episode.origin.success is info["success"] is True
+    assert episode.states.shape == (len(episode), 1 + model.nq + model.nv)
+
+
+@pytest.mark.libero
+def test_chunks_of_libero_come_out_again(tmp_path, format, libero_assets):
+    """Whatever the actions."""
+    env = gym.make("VLA-Libero-v0", task_id=1, image_size=16, split="eval", assets=libero_assets)
+    env = RecordTrajectory(ActionChunk(gym.wrappers.TimeLimit(env, 20), 8), tmp_path, format)
+    env.reset(seed=3)
+    env.action_space.seed(3)
+    truncated = False
+    while not truncated:
+        *_, truncated, _ = env.step(env.action_space.sample())
+    assert replay(tmp_path).executed.tolist() == [8, 8, 4]
+
+
+def test_an_episode_that_a_limit_from_outside_ended_comes_out_again(tmp_path):
+    """Gymnasium's own limit, which the environment does not know."""
+    env = RecordTrajectory(gym.make("VLA-Tabletop-v0", image_size=16, max_episode_steps=3), tmp_path)
+    env.reset(seed=1)
+    for _ in range(3):
+        env.step(env.action_space.sample())
+    assert replay(tmp_path).origin.final_state is None
+
+
+def test_arguments_of_the_environment_can_be_replaced(tmp_path):
+    """What does not change the episode, as where assets are."""
+    solve(RecordTrajectory(tabletop(), tmp_path))
+    assert replay(tmp_path, image_size=32).origin.success
+
+
+def altered(folder, **changes):
+    """A recording in a folder beside, of the same episode with these changes."""
+    other = folder.with_name("altered")
+    lerobot.add_episode(other, dataclasses.replace(read_episode(folder), **changes))
+    return other
+
+
+class TestDifferences:
+    """What does not come out again is named."""
+
+    @pytest.fixture
+    def recorded(self, tmp_path):
+        solve(RecordTrajectory(tabletop(), tmp_path / "recorded"))
+        return tmp_path / "recorded"
+
+    def test_another_state(self, recorded):
+        observations = read_episode(recorded).observations
+        observations["state"][4, 0] += 0.5
+        with pytest.raises(ReplayError, match=r"`state` differs at row 4, by up to 0\.5\. The versions are the same"):
+            replay(altered(recorded, observations=observations))
+
+    def test_another_action(self, recorded):
+        actions = read_episode(recorded).actions
+        actions[2, 0] = -actions[2, 0] + 0.1
+        with pytest.raises(ReplayError, match="`state` differs at row 3"):
+            replay(altered(recorded, actions=actions))
+
+    def test_another_outcome(self, recorded):
+        origin = dataclasses.replace(read_episode(recorded).origin, success=False)
+        with pytest.raises(ReplayError, match="`success` differs at the end"):
+            replay(altered(recorded, origin=origin))
+
+    def test_another_final_state(self, recorded):
+        origin = read_episode(recorded).origin
+        final_state = [origin.final_state[0] + 0.25, *origin.final_state[1:]]
+        with pytest.raises(ReplayError, match=r"`final_state` differs at the end, by up to 0\.25"):
+            replay(altered(recorded, origin=dataclasses.replace(origin, final_state=final_state)))
+
+    def test_an_end_that_comes_too_soon(self, recorded):
+        with pytest.raises(ReplayError, match="it ends before row 2 of"):
+            replay(recorded, max_episode_steps=2)
+
+    def test_other_versions_are_named(self, recorded):
+        origin = read_episode(recorded).origin
+        metadata = {**origin.metadata, "versions": {"numpy": "1.0"}}
+        changed = dataclasses.replace(origin, success=False, metadata=metadata)
+        with pytest.raises(ReplayError, match=rf"numpy 1\.0 \(now {np.__version__}\): install these versions"):
+            replay(altered(recorded, origin=changed))
+
+
+class TestRefused:
+    """Nothing is made of what cannot be replayed."""
+
+    def test_an_id_that_is_not_registered(self, tmp_path):
+        """The module before the colon would be imported, whatever it is."""
+        record_reach(tmp_path / "recorded")
+        origin = dataclasses.replace(read_episode(tmp_path / "recorded").origin, env_id="this:VLA-Tabletop-v0")
+        with pytest.raises(InvalidArgumentError, match="registered"):
+            replay(altered(tmp_path / "recorded", origin=origin))
+
+    def test_a_folder_without_recordings(self, tmp_path):
+        with pytest.raises(InvalidArgumentError, match="recorded episodes"):
+            replay(tmp_path)
+
+    @pytest.mark.parametrize("index", [-1, 1])
+    def test_an_episode_that_is_not_there(self, tmp_path, format, index):
+        record_reach(tmp_path, format)
+        with pytest.raises(InvalidArgumentError, match=rf"from 0 to 0 .*actually: {index}"):
+            replay(tmp_path, index)
+
+    def test_one_of_several_tasks(self, tmp_path):
+        """HDF5 numbers the demonstrations of each task."""
+        env = RecordTrajectory(tabletop(), tmp_path, "hdf5")
+        for task_id in (0, 1):
+            solve(env, task_id)
+        with pytest.raises(InvalidArgumentError, match=r"file of one task .*00_.*, .*01_"):
+            replay(tmp_path)
+        (file,) = tmp_path.rglob("01_*.hdf5")
+        assert replay(file).origin.task_id == 1
+
+
+@pytest.mark.libero
+def test_mujoco_states_are_libero_s(tmp_path, libero_assets):
+    """``states`` are flattened as robosuite does: time, positions, velocities."""
+    env = gym.make("VLA-Libero-v0", task_id=0, image_size=16, assets=libero_assets)
+    env = RecordTrajectory(gym.wrappers.TimeLimit(env, 1), tmp_path, "hdf5")
+    env.reset(options={"init_state_id": 0})
+    data = env.unwrapped.simulator.data
+    expected = np.concatenate([[data.time], data.qpos, data.qvel])
+    env.step(np.zeros(7, np.float32))
+    (path,) = tmp_path.rglob("*.hdf5")
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["data/demo_0/states"][0], expected)
