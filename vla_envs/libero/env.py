@@ -66,7 +66,7 @@ class LiberoEnv(VLAEnv):
         RendererUnavailableError: no OpenGL library.
     """
 
-    reset_options = ("camera_offset", *VLAEnv.reset_options)
+    reset_options = ("camera_offset", "gripper_offset", *VLAEnv.reset_options)
 
     def __init__(
         self,
@@ -154,6 +154,9 @@ class LiberoEnv(VLAEnv):
 
     def _apply(self, action: NDArray[np.float64]) -> bool:
         return self.simulator.step(action)
+
+    def _gripper_position(self) -> NDArray[np.floating]:
+        return self.simulator.proprioception()[:3]
 
     def _observe(self) -> Observation:
         images = {key: self._draw(camera) for key, camera in self._cameras.items()}

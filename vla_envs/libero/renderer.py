@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.camera import CameraOffset, orbit
 from vla_envs.libero import gl
 from vla_envs.libero.builder import MAX_CACHED_TASKS
 from vla_envs.libero.compiled_task import CompiledTask
@@ -42,6 +44,8 @@ class Renderer:
         self._model = model = compiled.drawn_model()
         self._data = mujoco.MjData(model)
         self._lamps = compiled.goal.lamps
+        self._fields_of_view = model.cam_fovy.copy()
+        self._pivot = compiled.initial.position.copy()
         model.vis.global_.offwidth = model.vis.global_.offheight = image_size
         model.vis.quality.offsamples = samples
         model.vis.quality.shadowsize = 0  # no light of LIBERO casts shadows, yet the map costs 400 ms
@@ -60,15 +64,22 @@ class Renderer:
             forget(uploaded)
         trim()
 
-    def draw(self, simulator: Simulator, camera: str) -> NDArray[np.uint8]:
+    def draw(
+        self,
+        simulator: Simulator,
+        camera: str,
+        offset: CameraOffset = CameraOffset(),  # noqa: B008  (immutable)
+    ) -> NDArray[np.uint8]:
         """The camera's image of the last observation: uint8 (size, size, 3), turned as VLA policies expect it.
 
         That is OpenGL's image, whose first row is the lowest, rotated by 180 degrees, as the
-        official VLA pipelines rotate it.
+        official VLA pipelines rotate it. An offset moves the camera around the point of its viewing
+        axis that is as far away as the gripper at the start.
         """
         gl.current_context()
         self._camera.fixedcamid = self._model.camera(camera).id
         self._pose(*simulator.observed())
+        self._place(self._camera.fixedcamid, offset)
         model, data, everything = self._model, self._data, mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(model, data, self._options, None, self._camera, everything, self._scene)
         hide_unseen(self._scene, model, data, self._camera.fixedcamid)
@@ -87,6 +98,19 @@ class Renderer:
             alpha = self._model.site_rgba[lamp.site, 3]
             if (alpha > 0) != glows:
                 self._model.site_rgba[lamp.site, 3] = 1 - alpha
+
+    def _place(self, camera: int, offset: CameraOffset) -> None:
+        """Move a just posed camera; MuJoCo's cameras look along their third axis, backwards."""
+        self._model.cam_fovy[camera] = self._fields_of_view[camera]
+        if offset == CameraOffset():
+            return
+        position, to_world = self._data.cam_xpos[camera], self._data.cam_xmat[camera].reshape(3, 3)
+        axes = to_world.T * [[1], [-1], [-1]]
+        distance = float(axes[2] @ (self._pivot - position))
+        position[:], axes = orbit(position, axes, distance, offset)
+        to_world[:] = (axes * [[1], [-1], [-1]]).T
+        half = math.radians(self._fields_of_view[camera]) / 2
+        self._model.cam_fovy[camera] = math.degrees(2 * math.atan(math.tan(half) * offset.field_of_view))
 
 
 @lru_cache(maxsize=MAX_CACHED_TASKS)

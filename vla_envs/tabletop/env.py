@@ -66,7 +66,7 @@ class TabletopEnv(VLAEnv):
     'put the red cube on the blue plate'
     """
 
-    reset_options = ("camera_offset", *VLAEnv.reset_options)
+    reset_options = ("camera_offset", "gripper_offset", *VLAEnv.reset_options)
 
     def __init__(
         self,
@@ -133,6 +133,9 @@ class TabletopEnv(VLAEnv):
     def _apply(self, action: NDArray[np.float64]) -> bool:
         self.world.step(action)
         return goals.met(self.goals, self.world)
+
+    def _gripper_position(self) -> NDArray[np.floating]:
+        return self.world.gripper.proprioception()[:3]
 
     def _observe(self) -> Observation:
         images = {key: renderer.draw(self.world) for key, renderer in self._renderers.items()}

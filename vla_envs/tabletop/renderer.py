@@ -8,6 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.camera import CameraOffset, orbit
 from vla_envs.tabletop.camera import Camera, Floats, looking_at
 from vla_envs.tabletop.canvas import Canvas
 from vla_envs.tabletop.gripper import FINGER_LENGTH, Gripper
@@ -42,19 +43,31 @@ class Renderer:
     """
 
     def __init__(self, camera: str, size: int) -> None:
+        self._size = size
         self._moving = camera == "wrist"
-        self.camera = Camera(np.array(AGENTVIEW[0], np.float32), looking_at(*AGENTVIEW), AGENTVIEW_TANGENT, size)
         if self._moving:
             self.camera = Camera(np.zeros(3, np.float32), np.eye(3, dtype=np.float32), WRIST_TANGENT, size)
         else:
-            self._background = _background(self.camera)
-        self._kept: Canvas | None = None
-        self._shown: tuple[World, int] | None = None
+            self._place(CameraOffset())
+
+    def place(self, offset: CameraOffset) -> None:
+        """Move the main camera to an offset from its own place; the wrist camera stays where the hand is."""
+        if not self._moving and offset != self._offset:
+            self._place(offset)
 
     def draw(self, world: World) -> NDArray[np.uint8]:
         """The image (size, size, 3) of the world as it is; a new array."""
         canvas = self._draw_wrist_view(world) if self._moving else self._draw_main_view(world)
         return canvas.colour
+
+    def _place(self, offset: CameraOffset) -> None:
+        self._offset = offset
+        distance = math.dist(*AGENTVIEW)
+        pose = orbit(AGENTVIEW[0], looking_at(*AGENTVIEW), distance, offset)
+        self.camera = Camera(*pose, AGENTVIEW_TANGENT * offset.field_of_view, self._size)
+        self._background = _background(self.camera)
+        self._kept: Canvas | None = None
+        self._shown: tuple[World, int] | None = None
 
     def _draw_main_view(self, world: World) -> Canvas:
         if self._kept is None or self._shown is None or self._shown[0] is not world or self._shown[1] != world.version:

@@ -1,0 +1,5 @@
+"""Perturbations for measuring and training robustness: one file per axis, one wrapper for all."""
+
+from vla_envs.wrappers.perturb.perturb_observations import PerturbObservations
+
+__all__ = ["PerturbObservations"]
