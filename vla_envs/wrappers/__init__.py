@@ -6,6 +6,7 @@ from vla_envs.wrappers.discretize_actions import DiscretizeActions
 from vla_envs.wrappers.efficiency_reward import EfficiencyReward
 from vla_envs.wrappers.hindsight_relabel import HindsightRelabel
 from vla_envs.wrappers.noisy_success import NoisySuccess
+from vla_envs.wrappers.perturb import PerturbObservations
 from vla_envs.wrappers.record import RecordTrajectory
 from vla_envs.wrappers.resize_images import ResizeImages
 from vla_envs.wrappers.shaped_reward import ShapedReward
@@ -19,6 +20,7 @@ __all__ = [
     "EfficiencyReward",
     "HindsightRelabel",
     "NoisySuccess",
+    "PerturbObservations",
     "RecordTrajectory",
     "ResizeImages",
     "ShapedReward",
