@@ -106,11 +106,16 @@ def relabel(
         The observations (n + 1) up to the step that solved the task, with its instruction, and the rewards
         (n,) of that task: 0, and 1 for the last step. The actions are the first n.
 
+    Raises:
+        InvalidArgumentError: observations or infos of another trajectory.
+
     >>> observations = [{"instruction": "close the drawer", "state": step} for step in range(4)]
     >>> infos = [{"elapsed_steps": 8 * step} for step in range(4)]
-    >>> relabel(observations[:3], infos[:3], Hindsight(13, "put the red ball in the drawer", 8))[0][1]
-    {'instruction': 'put the red ball in the drawer', 'state': 1}
+    >>> relabelled, rewards = relabel(observations, infos, Hindsight(13, "put the red ball in the drawer", 16))
+    >>> relabelled[-1], rewards.tolist()
+    ({'instruction': 'put the red ball in the drawer', 'state': 2}, [0.0, 1.0])
     """
+    _check_whole(observations, infos, hindsight)
     length = next(step for step, info in enumerate(infos) if info["elapsed_steps"] >= hindsight.elapsed_steps)
     rewards = np.zeros(length)
     rewards[-1] = 1.0
@@ -124,6 +129,16 @@ def _instructed(observation: Mapping[str, Any], task: str) -> dict[str, Any]:
     if INSTRUCTION_TOKENS in told:
         told[INSTRUCTION_TOKENS] = hash_words(task, len(told[INSTRUCTION_TOKENS]))
     return told
+
+
+def _check_whole(observations: Sequence[Any], infos: Sequence[Mapping[str, Any]], hindsight: Hindsight) -> None:
+    first, last = infos[0]["elapsed_steps"], infos[-1]["elapsed_steps"]
+    if len(observations) != len(infos) or not 0 == first < hindsight.elapsed_steps <= last:
+        raise InvalidArgumentError(
+            f"Expect the observations and infos of one whole trajectory, reset included, of at least "
+            f"{hindsight.elapsed_steps} control steps, actually: {len(observations)} observations and {len(infos)} "
+            f"infos from control step {first} to {last}."
+        )
 
 
 def _check_scenes(env: Any) -> None:

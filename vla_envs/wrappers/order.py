@@ -49,8 +49,6 @@ def check_order(outer: gym.Wrapper, env: gym.Env) -> None:
         if reason is None:
             continue
         mend = "apply it once" if name == inner else f"put {name} inside {inner}"
-        if (inner, name) in REFUSED and name != inner:
-            mend = "use one of them"
         raise InvalidArgumentError(f"Expect {name} not to be outside {inner}: {reason}. Instead, {mend}.")
 
 

@@ -131,6 +131,15 @@ def test_word_ids_are_relabelled_too():
     assert not np.array_equal(observations[0]["instruction_tokens"], expected)
 
 
+def test_another_trajectory_is_not_relabelled():
+    """One without its reset, one whose infos are fewer, one that ended before the task was solved."""
+    observations, infos = asked_for(HindsightRelabel(tabletop(None)), 0, demonstration(1))
+    (hindsight,) = infos[-1][HINDSIGHT]
+    for part in ((observations[1:], infos[1:]), (observations, infos[:-1]), (observations[:3], infos[:3])):
+        with pytest.raises(InvalidArgumentError, match="one whole trajectory, reset included"):
+            relabel(*part, hindsight)
+
+
 def test_environments_that_cannot_tell_are_refused():
     """The error says what is missing."""
     with pytest.raises(InvalidArgumentError, match="`solved_tasks"):

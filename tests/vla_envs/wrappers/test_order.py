@@ -21,6 +21,11 @@ def test_the_table_speaks_of_wrappers():
     assert set(REFUSED) <= set(PAIRS)
 
 
+def test_one_of_both_orders_is_always_possible():
+    """The error says to take the other one."""
+    assert not [pair for pair in REFUSED if pair[0] != pair[1] and pair[::-1] in REFUSED]
+
+
 @pytest.mark.parametrize(("outer", "inner"), REFUSED)
 def test_a_senseless_order_is_refused_with_its_reason(outer, inner):
     """Also where the inner wrapper is not the next one."""
