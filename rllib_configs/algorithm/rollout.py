@@ -67,4 +67,4 @@ def _decide(module: RLModule, observations: dict[str, Any], members: np.ndarray,
 
 
 def _of_member(arrays: dict[str, Any], member: int) -> dict[str, Any]:
-    return {key: each[member] for key, each in arrays.items()}
+    return {key: _of_member(each, member) if isinstance(each, dict) else each[member] for key, each in arrays.items()}

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from vla_envs.group.infos import stack_infos
 from vla_envs.group.members import TimeStep, prompt_of
 from vla_envs.group.trajectory import Trajectory
-from vla_envs.spec import Prompt
+from vla_envs.spec import INFO_KEYS, Prompt
+
+LASTING_KEYS = (*INFO_KEYS, "final_state")
+"""What an idle member's info still says; the rest, such as episode statistics, belongs to the step that brought it."""
 
 
 class Episodes:
@@ -52,6 +55,9 @@ class Episodes:
         """Members were stepped; returns the rewards of all, 0 for those that were not."""
         rewards = np.zeros(len(self.active))
         self.executed[:] = 0
+        for member, info in enumerate(self.infos):
+            if member not in time_steps:
+                self.infos[member] = {key: info[key] for key in LASTING_KEYS if key in info}
         for member, each in time_steps.items():
             self._show(member, each)
             rewards[member] = each.reward

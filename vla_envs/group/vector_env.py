@@ -46,8 +46,9 @@ class GroupVectorEnv(VectorEnv):
     In mode ``"hold"`` a member reports ``terminated`` or ``truncated`` at its true step and then
     idles until the next ``reset``.
 
-    An idle member is neither simulated nor drawn: its observation and info stay the last ones, its
-    reward is 0, its flags are False and its ``executed_actions`` 0.
+    An idle member is neither simulated nor drawn: its observation stays the last one, and so does what
+    the contract and ``final_state`` say of it in the infos; its reward is 0, its flags are False and its
+    ``executed_actions`` 0.
 
     Infos have the form of Gymnasium's vector environments: one array over the members for each key
     of the environments' infos, with the mask ``_key`` where not all members have it. Beside them:

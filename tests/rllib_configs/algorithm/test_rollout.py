@@ -4,13 +4,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.wrappers import RecordEpisodeStatistics
 
 from policies.rl_module import ACTION_TOKENS, TOKEN_LOGP
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS, rollout
-from tests.reach_env import register
+from tests.reach_env import ReachEnv, register
 from tests.rllib_configs.setups import CHUNK_SIZE, TOKEN_LENGTH, make_module
-from vla_envs.group import temperature_schedule
+from vla_envs.group import GroupVectorEnv, temperature_schedule
 from vla_envs.spec import Prompt
+from vla_envs.wrappers import ActionChunk, TokenizeInstruction
 
 
 def make_envs(num_envs=8, group_size=4, **kwargs):
@@ -116,6 +118,16 @@ def test_members_that_have_ended_cost_no_simulation(module):
     simulated = [env.unwrapped.steps_simulated for env in envs.members.envs]
     assert simulated == [episode.get_infos(-1)["elapsed_steps"] for episode in episodes]
     assert min(simulated) < max(simulated)
+
+
+def test_infos_may_be_nested(module):
+    """As Gymnasium's episode statistics around a member are."""
+
+    def make_member():
+        return RecordEpisodeStatistics(TokenizeInstruction(ActionChunk(ReachEnv(), CHUNK_SIZE), TOKEN_LENGTH))
+
+    for episode in rollout(module, GroupVectorEnv([make_member] * 2, 2, "hold"), explore=True, seed=0):
+        assert episode.get_infos(-1)["episode"]["l"] == len(episode)
 
 
 def test_observations_are_those_of_the_member(episodes):

@@ -36,6 +36,18 @@ def test_actions_are_copies():
     assert episodes.trajectory(0, 0, 1.0).actions.tolist() == [[1.0] * 3, [2.0] * 3]
 
 
+def test_what_an_idle_member_shows_of_its_end_is_what_lasts():
+    """Episode statistics would be counted again in every step."""
+    episodes = begun()
+    last = {**INFO, "success": True, "final_state": np.ones(2), "episode": {"r": 1.0}}
+    episodes.advance({0: np.zeros(3)}, {0: TimeStep("", last, terminated=True)})
+    assert episodes.gather()["_episode"].tolist() == [True, False]
+    episodes.advance({}, {})
+    infos = episodes.gather()
+    assert "episode" not in infos
+    assert infos["success"].tolist() == infos["_final_state"].tolist() == [True, False]
+
+
 def test_cutting_ends_what_runs_and_invalidates_all():
     """One that had ended keeps its flag."""
     episodes = begun(3)
