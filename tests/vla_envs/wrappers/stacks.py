@@ -1,4 +1,4 @@
-"""Every wrapper with arguments that fit any environment of the package."""
+"""The wrappers with arguments that fit any environment of the package."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vla_envs.wrappers import (
     EfficiencyReward,
     HindsightRelabel,
     NoisySuccess,
+    PerturbObservations,
     ResizeImages,
     ShapedReward,
     StackObservations,
@@ -23,6 +24,7 @@ WRAPPERS = {
     "EfficiencyReward": EfficiencyReward,
     "HindsightRelabel": HindsightRelabel,
     "NoisySuccess": lambda env: NoisySuccess(env, 0.5),
+    "PerturbObservations": lambda env: PerturbObservations(env, camera=True, noise=True, instruction=True),
     "ResizeImages": lambda env: ResizeImages(env, 20),
     "ShapedReward": lambda env: ShapedReward(env, {"reward": 1.0, "energy": 0.1, "smoothness": 0.1, "steps": 0.1}),
     "StackObservations": lambda env: StackObservations(env, 2),

@@ -13,7 +13,9 @@ from vla_envs.group import GroupVectorEnv
 from vla_envs.wrappers.order import REFUSED
 
 PAIRS = sorted(itertools.product(WRAPPERS, WRAPPERS))
-ALLOWED = [pair for pair in PAIRS if pair not in REFUSED]
+NOTHING_TO_WORK_ON = [("PerturbObservations", "StackObservations"), ("PerturbObservations", "TokenizeInstruction")]
+"""Pairs whose inner wrapper leaves no image or no instruction, which the outer one says by itself."""
+ALLOWED = [pair for pair in PAIRS if pair not in [*REFUSED, *NOTHING_TO_WORK_ON]]
 
 
 def test_the_table_speaks_of_wrappers():
@@ -33,6 +35,13 @@ def test_a_senseless_order_is_refused_with_its_reason(outer, inner):
     message = f"Expect {outer} not to be outside {inner}: {REFUSED[outer, inner]}. Instead, "
     with pytest.raises(InvalidArgumentError, match=re.escape(message)):
         WRAPPERS[outer](between)
+
+
+@pytest.mark.parametrize(("outer", "inner"), NOTHING_TO_WORK_ON)
+def test_a_wrapper_without_anything_to_work_on_is_refused(outer, inner):
+    """Rather than changing nothing."""
+    with pytest.raises(InvalidArgumentError, match="actually: an environment without"):
+        WRAPPERS[outer](WRAPPERS[inner](tabletop()))
 
 
 @pytest.mark.parametrize(("outer", "inner"), ALLOWED)
