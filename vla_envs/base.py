@@ -27,7 +27,7 @@ Info = dict[str, Any]
 
 DISPLACEMENT_STEPS = 30
 """Control steps in which a gripper is displaced. LIBERO's arm swings around the goal: after 20 steps it is still
-three times as fast as at the start of an episode, after 30 six times slower and within 1 mm."""
+three times as fast as at the start of an episode, after 30 six times slower and within 1.2 mm."""
 
 
 class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
