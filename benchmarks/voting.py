@@ -112,7 +112,7 @@ def print_table(results: dict[Cell, Measured]) -> None:
     print(f"{'rule':<40}{'noise':>6}{'votes':>6}{head}   (label accuracy, signal)")
     for rule, noise, votes in product(RULES, NOISES, VOTES):
         row = [results[Cell(rule, noise, votes, rate)] for rate in TABLE_RATES]
-        values = "".join(f"{each.label_accuracy:>8.2f}{each.signal:>+8.3f}" for each in row)
+        values = "".join(f"{each.label_accuracy:>8.2f}{round(each.signal, 3) + 0.0:>+8.3f}" for each in row)
         print(f"{' '.join(rule.split()):<40}{noise:>6}{votes:>6}{values}")
 
 
