@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import tyro
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vla_envs.errors import InvalidArgumentError, VLAEnvsError
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_write_text
 from vla_envs.libero.doctor import opengl
 from vla_envs.libero.env import LiberoEnv
@@ -92,8 +91,8 @@ def _compare_all(given: Arguments, jobs: Sequence[Job]) -> list[Comparison]:
 def _compare_aside(given: Arguments, suite: str, prompt: Prompt) -> Comparison:
     try:
         return in_fresh_process(compare, given, suite, prompt)
-    except (VLAEnvsError, gym.error.Error) as error:
-        return Comparison(suite, *prompt, error=str(error))
+    except Exception as error:  # the other tasks shall still be compared
+        return Comparison(suite, *prompt, error=f"{type(error).__name__}: {error}")
 
 
 def compare(given: Arguments, suite: str, prompt: Prompt) -> Comparison:

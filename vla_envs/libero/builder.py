@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,14 @@ from vla_envs.libero.compiled_task import CompiledTask, physics_model
 from vla_envs.libero.controller import ArmState, Wiring
 from vla_envs.libero.goal_reader import read_goal
 from vla_envs.libero.official import make_problem, preserved_random_state
+from vla_envs.libero.sharing import shared
 from vla_envs.libero.suites import Task
 
-MAX_CACHED_TASKS = 4
-"""Compiled tasks that a process keeps beyond those in use; each takes about 150 MB."""
+KEPT_TASKS = 4
+"""Compiled tasks, and renderers, that a process keeps beside those in use: 3 MB each, and up to 600 MB."""
 
 
-@lru_cache(maxsize=MAX_CACHED_TASKS)
+@shared(keep=KEPT_TASKS)
 def compile_task(task: Task, assets: Path) -> CompiledTask:
     """The task as the process or the disk keeps it, else newly built.
 

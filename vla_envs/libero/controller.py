@@ -13,10 +13,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from vla_envs.libero.native import Physics, call
+from vla_envs.libero.native import Physics, call, compiled
 from vla_envs.spec import METRES_PER_UNIT, RADIANS_PER_UNIT
 
 Array = NDArray[np.float64]
@@ -129,7 +128,7 @@ class Observed(NamedTuple):
     fingers: Array
 
 
-@njit(cache=True)
+@compiled
 def control_step(
     physics: Physics,
     memory: Memory,
@@ -166,7 +165,7 @@ def control_step(
             observed.fingers[:] = memory.qpos[wiring.finger_qpos]
 
 
-@njit(cache=True)
+@compiled
 def set_goal(command: Command, state: ArmState, action: Array) -> None:
     """Command the pose that ``action`` (at least 6) asks for from ``state``; without a rotation the old one stays."""
     command.position[:] = state.position + action[:3] * METRES_PER_UNIT
@@ -174,7 +173,7 @@ def set_goal(command: Command, state: ArmState, action: Array) -> None:
         command.rotation[:] = np.dot(_rotation_of(action[3:6] * RADIANS_PER_UNIT), state.rotation)
 
 
-@njit(cache=True)
+@compiled
 def arm_torques(state: ArmState, command: Command, posture: Array, bias: Array) -> Array:
     """The joint torques (7,) in N m of one substep, not clipped to the motors' limits.
 
@@ -203,7 +202,7 @@ def arm_torques(state: ArmState, command: Command, posture: Array, bias: Array) 
     return np.dot(jacobian.T, wrench) + bias + np.dot(null_space.T, pull)
 
 
-@njit(cache=True)
+@compiled
 def _measure(physics: Physics, memory: Memory, wiring: Wiring) -> ArmState:
     jacobians = np.empty((2, 3, len(memory.qvel)))
     positions, rotations = jacobians[0], jacobians[1]
@@ -224,7 +223,7 @@ def _measure(physics: Physics, memory: Memory, wiring: Wiring) -> ArmState:
     )
 
 
-@njit(cache=True)
+@compiled
 def _actuate(memory: Memory, wiring: Wiring, command: Command, torques: Array, grip: float) -> None:
     low, high = wiring.torque_limits
     for joint in range(ARM_JOINTS):
@@ -237,20 +236,20 @@ def _actuate(memory: Memory, wiring: Wiring, command: Command, torques: Array, g
         )
 
 
-@njit(cache=True)
+@compiled
 def _projected(jacobian: Array, inverse_mass: Array) -> Array:
     """The inverse of the inertia that the end effector shows along the rows of ``jacobian``."""
     return np.dot(np.dot(jacobian, inverse_mass), jacobian.T)
 
 
-@njit(cache=True)
+@compiled
 def _orientation_error(desired: Array, current: Array) -> Array:
     """(3,) small rotation from ``current`` to ``desired``, rad."""
     error = np.cross(current[:, 0], desired[:, 0]) + np.cross(current[:, 1], desired[:, 1])
     return 0.5 * (error + np.cross(current[:, 2], desired[:, 2]))
 
 
-@njit(cache=True)
+@compiled
 def _rotation_of(turn: Array) -> Array:
     """The rotation matrix (3, 3) of an axis-angle (3,), in rad and not zero, through a quaternion of float32."""
     angle = math.sqrt(np.dot(turn, turn))
@@ -268,7 +267,7 @@ def _rotation_of(turn: Array) -> Array:
     )
 
 
-@njit(cache=True)
+@compiled
 def _stack(upper: Array, lower: Array) -> Array:
     """(6, 7) in column order."""
     stacked = np.empty((ARM_JOINTS, 6)).T
@@ -277,7 +276,7 @@ def _stack(upper: Array, lower: Array) -> Array:
     return stacked
 
 
-@njit(cache=True)
+@compiled
 def _columns(matrix: Array, indices: NDArray[np.int64]) -> Array:
     """Some columns of (3, nv), in column order."""
     columns = np.empty((len(indices), 3)).T
@@ -286,7 +285,7 @@ def _columns(matrix: Array, indices: NDArray[np.int64]) -> Array:
     return columns
 
 
-@njit(cache=True)
+@compiled
 def _unpacked(packed: Array, rows: NDArray[np.int64]) -> Array:
     """The inertia matrix (7, 7) of a chain of joints: MuJoCo packs the rows from the diagonal towards the base."""
     matrix = np.empty((ARM_JOINTS, ARM_JOINTS)).T

@@ -22,6 +22,7 @@ from vla_envs.libero.suites import SUITES
 from vla_envs.spec import Prompt
 
 if TYPE_CHECKING:  # they need MuJoCo, which an episode needs and an import does not
+    from vla_envs.libero.renderer import Renderer
     from vla_envs.libero.simulator import Simulator
 
 MAIN_CAMERA = "agentview"
@@ -109,6 +110,7 @@ class LiberoEnv(VLAEnv):
         self.action_space = spec.action_space()
         self.observation_space = spec.observation_space(tuple(self._cameras), self._image_size)
         self._simulator: Simulator | None = None
+        self._renderer: Renderer | None = None
 
     @property
     def simulator(self) -> Simulator:
@@ -142,8 +144,9 @@ class LiberoEnv(VLAEnv):
         return self._draw(MAIN_CAMERA)
 
     def close(self) -> None:
-        """Let go of the simulation."""
-        self._simulator = None
+        """End the episode and let go of the simulation."""
+        self._prompt, self._ended = None, True
+        self._simulator = self._renderer = None
 
     def _horizon(self, task_id: int) -> int:
         return SUITES[self.suite].horizon
@@ -188,8 +191,8 @@ class LiberoEnv(VLAEnv):
         kept = {} if start is None or offset != CameraOffset() else start.images
         key = (camera, self._image_size, self.render_quality)
         if key not in kept:
-            renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
-            kept[key] = renderer.draw(self.simulator, camera, offset)
+            self._renderer = renderer_of(self.simulator.compiled, self._image_size, self.render_quality)
+            kept[key] = self._renderer.draw(self.simulator, camera, offset)
         return kept[key].copy()
 
 

@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import importlib
 import os
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,7 @@ def select_backend() -> str:
 
     Raises:
         RendererUnavailableError: the library is absent, ``MUJOCO_GL`` names a backend that cannot
-            draw without a window, or ``PYOPENGL_PLATFORM`` contradicts it.
+            draw without a window, or PyOpenGL was imported for another.
     """
     backend = os.environ.get("MUJOCO_GL", "").lower().strip() or _default_backend()
     if backend not in BACKENDS:
@@ -41,12 +42,13 @@ def select_backend() -> str:
             f"The OpenGL library lib{library} that MUJOCO_GL={backend} draws with cannot be found. "
             f"Install it with: apt-get install -y {package}"
         )
-    platform = os.environ.setdefault("PYOPENGL_PLATFORM", backend)
-    if platform.lower() != backend:
+    platform = os.environ.get("PYOPENGL_PLATFORM", backend)
+    if platform.lower() != backend and "OpenGL" in sys.modules:
         raise RendererUnavailableError(
-            f"The environment variables contradict each other: MUJOCO_GL is {backend!r} and PYOPENGL_PLATFORM is "
-            f"{platform!r}. Mend it with: export PYOPENGL_PLATFORM={backend}"
+            f"PyOpenGL was imported for PYOPENGL_PLATFORM={platform}, but MUJOCO_GL={backend} is to draw. "
+            f"Mend it with: export PYOPENGL_PLATFORM={backend}"
         )
+    os.environ["PYOPENGL_PLATFORM"] = backend
     _import_triton()
     os.environ["MUJOCO_GL"] = backend
     # Mesa's rasterising threads do not survive a fork, which then hangs; LIBERO is bound by its

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import mujoco
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 
@@ -32,6 +32,18 @@ def physics() -> Physics:
     library = ctypes.CDLL(str(path))
     names = ("mj_step1", "mj_step2", "mj_jacSite")
     return Physics(*(ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names))
+
+
+def compiled(function: Any) -> Any:
+    """``numba.njit``, with the machine code kept on disk where Numba finds a place for it.
+
+    Numba compiles anew when the function's own file changes, and only then: after a change of this file, or of a
+    constant that is imported from another, remove ``__pycache__``.
+    """
+    try:
+        return njit(cache=True)(function)
+    except RuntimeError:  # neither beside the source nor in the user's cache
+        return njit(function)
 
 
 @intrinsic

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import weakref
-from functools import lru_cache
 
 import mujoco
 import numpy as np
@@ -12,12 +11,13 @@ from numpy.typing import NDArray
 
 from vla_envs.camera import CameraOffset, orbit
 from vla_envs.libero import gl
-from vla_envs.libero.builder import MAX_CACHED_TASKS
+from vla_envs.libero.builder import KEPT_TASKS
 from vla_envs.libero.compiled_task import CompiledTask
 from vla_envs.libero.culling import hide_unseen
 from vla_envs.libero.memory import forget, trim
 from vla_envs.libero.meshes import simplify_meshes
 from vla_envs.libero.quality import QUALITIES
+from vla_envs.libero.sharing import shared
 from vla_envs.libero.simulator import Simulator
 
 MAX_GEOMS = 1000
@@ -113,7 +113,7 @@ class Renderer:
         self._model.cam_fovy[camera] = math.degrees(2 * math.atan(math.tan(half) * offset.field_of_view))
 
 
-@lru_cache(maxsize=MAX_CACHED_TASKS)
+@shared(keep=KEPT_TASKS)
 def renderer_of(compiled: CompiledTask, image_size: int, quality: str) -> Renderer:
     """The process's renderer of a task at a size in pixels and a quality."""
     return Renderer(compiled, image_size, quality)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import mujoco
 import numpy as np
@@ -43,7 +43,10 @@ class Simulator:
         self._command = Command(position=np.zeros(3), rotation=np.zeros((3, 3)), grip=np.zeros(2))
         self._observed = Observed(qpos=np.zeros(self.model.nq), fingers=np.zeros(2))
         self._glowing = self._observed_glowing = compiled.goal.glowing(self.data)
-        self._poses = mujoco.MjData(self.model)
+
+    def __reduce__(self) -> NoReturn:
+        """Neither copies nor pickles: both would go on stepping this one's memory."""
+        raise TypeError("A LIBERO simulation cannot be copied or pickled: make another environment and reset it.")
 
     def reset(self, init_state: NDArray[np.float64]) -> None:
         """Set an initial state (1 + nq + nv,), time, qpos and qvel, and let the objects settle.
@@ -68,7 +71,7 @@ class Simulator:
 
     def proprioception(self) -> NDArray[np.float32]:
         """float32 (8,): end effector position (m), axis-angle (rad), finger joints (m)."""
-        poses, wiring = self._poses, self.compiled.wiring
+        poses, wiring = self.compiled.poses, self.compiled.wiring
         poses.qpos[:] = self._observed.qpos
         mujoco.mj_kinematics(self.model, poses)
         w, *xyz = poses.xquat[wiring.hand_body]

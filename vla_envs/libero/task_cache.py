@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 from vla_envs.files import atomic_directory, exclusive
 from vla_envs.libero import official
@@ -73,7 +72,7 @@ def _load(entry: Path) -> CompiledTask | None:
         return None
     try:
         return CompiledTask.load(entry)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         _log.warning("The compiled task at %s is damaged (%s) and built anew.", entry, error)
         return None
 

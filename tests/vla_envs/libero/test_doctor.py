@@ -66,7 +66,6 @@ def test_an_opencv_that_needs_a_display(monkeypatch, versions):
     ("variables", "message"),
     [
         ({"MUJOCO_GL": "glfw"}, "export MUJOCO_GL=osmesa"),
-        ({"MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "egl"}, "contradict each other"),
     ],
 )
 def test_variables_that_draw_nothing(monkeypatch, variables, message):

@@ -105,6 +105,7 @@ class TestLiberoEnv:
         """A prompt looks the same before and after an episode of another task."""
         env = LiberoEnv("libero_object", (0, 1), image_size=32)
         first, _ = env.reset(options={"task_id": 0, "init_state_id": 5})
+        env.simulator.compiled.starts.clear()
         other, info = env.reset(options={"task_id": 1, "init_state_id": 5})
         assert info["task_id"] == 1
         assert other["instruction"] != first["instruction"]
@@ -112,12 +113,39 @@ class TestLiberoEnv:
         np.testing.assert_array_equal(again["image"], first["image"])
         np.testing.assert_array_equal(again["state"], first["state"])
 
+    def test_many_tasks_in_turns_are_each_built_once(self, monkeypatch):
+        """More than the process keeps beside those in use: nothing is compiled or uploaded again."""
+        from vla_envs.libero import renderer as drawing
+        from vla_envs.libero.builder import KEPT_TASKS
+
+        envs = [LiberoEnv("libero_object", task_id, image_size=32) for task_id in range(KEPT_TASKS + 1)]
+        for env in envs:
+            env.reset(options={"init_state_id": 0})
+            env.step(np.zeros(7))
+        monkeypatch.setattr(drawing.Renderer, "__init__", lambda *_: pytest.fail("uploaded again"))
+        for env in envs:
+            env.reset(options={"init_state_id": 1})
+            env.step(np.zeros(7))
+        other = LiberoEnv("libero_object", 0, image_size=32)
+        other.reset(options={"init_state_id": 2})
+        assert other.simulator.compiled is envs[0].simulator.compiled
+
+    def test_a_closed_environment_has_no_episode(self):
+        env = LiberoEnv("libero_object", 0, image_size=32)
+        env.reset(options={"init_state_id": 0})
+        env.close()
+        with pytest.raises(ResetNeeded):
+            env.step(np.zeros(7))
+        env.reset(options={"init_state_id": 0})
+        env.step(np.zeros(7))
+
     def test_two_tasks_in_turns_do_not_disturb_each_other(self):
         """Also where one environment's stove is lit, which only its own image shows."""
         stove = [task.name for task in SUITES["libero_goal"].tasks].index("turn_on_the_stove")
         one, two = (LiberoEnv("libero_goal", stove, image_size=64) for _ in range(2))
-        dark, _ = one.reset(options={"init_state_id": 0})
         two.reset(options={"init_state_id": 0})
+        one.reset(options={"init_state_id": 0})
+        dark = one.step(np.zeros(7))[0]
         two.simulator.data.joint("flat_stove_1_button").qpos = 1.0
         for _ in range(2):
             two.simulator.step(np.zeros(7))
@@ -154,7 +182,7 @@ class TestLiberoEnv:
         env.reset(options={"init_state_id": 0})
         drawn = []
         draw = Renderer.draw
-        monkeypatch.setattr(Renderer, "draw", lambda self, *args: drawn.append(args[-1]) or draw(self, *args))
+        monkeypatch.setattr(Renderer, "draw", lambda self, *args: drawn.append(args[1]) or draw(self, *args))
         env.step_chunk(np.zeros((8, 7)))
         assert drawn == ["agentview", "robot0_eye_in_hand"]
 

@@ -46,10 +46,19 @@ def test_library_is_missing(monkeypatch, backend, package):
         gl.select_backend()
 
 
-def test_variables_contradict(monkeypatch):
+def test_pyopengl_follows(monkeypatch):
+    """A worker inherits the parent's choice, and may be told to draw with another library."""
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
     monkeypatch.setenv("PYOPENGL_PLATFORM", "egl")
-    with pytest.raises(RendererUnavailableError, match=r"contradict.*export PYOPENGL_PLATFORM=osmesa"):
+    monkeypatch.delitem(sys.modules, "OpenGL", raising=False)
+    assert gl.select_backend() == os.environ["PYOPENGL_PLATFORM"] == "osmesa"
+
+
+def test_pyopengl_was_imported_for_another(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "egl")
+    monkeypatch.setitem(sys.modules, "OpenGL", sys)
+    with pytest.raises(RendererUnavailableError, match=r"imported for .*=egl.*export PYOPENGL_PLATFORM=osmesa"):
         gl.select_backend()
 
 

@@ -74,3 +74,13 @@ def test_the_model_is_shared_and_the_data_is_not(env):
     other.reset(options={"init_state_id": 1})
     assert other.simulator.model is env.simulator.model
     assert other.simulator.data is not env.simulator.data
+
+
+def test_a_simulation_is_not_copied(env):
+    """A copy would step the memory of this one, and in another process nothing that exists."""
+    import copy
+    import pickle
+
+    for duplicate in (copy.deepcopy, copy.copy, pickle.dumps):
+        with pytest.raises(TypeError, match="make another environment and reset it"):
+            duplicate(env.simulator)

@@ -50,8 +50,8 @@ def test_a_task_is_built_once(own_cache, libero_assets, task):
         np.testing.assert_array_equal(getattr(loaded.model, name), getattr(built.model, name))
 
 
-def test_a_cached_task_needs_neither_robosuite_nor_libero(task, libero_assets):
-    """Loading it imports no package that takes seconds, so that a worker starts at once."""
+def test_a_cached_task_imports_neither_robosuite_nor_libero(task, libero_assets):
+    """Which takes seconds; a worker starts at once."""
     from vla_envs.libero.builder import compile_task
 
     compile_task(task, libero_assets)
@@ -64,17 +64,36 @@ def test_a_cached_task_needs_neither_robosuite_nor_libero(task, libero_assets):
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("name", ["physics.mjb", "robot.npz", "goal.json", "scene.xml"])
-def test_a_damaged_entry_is_built_anew(own_cache, libero_assets, task, caplog, name):
+@pytest.mark.parametrize("name", ["physics.mjb", "robot.npz", "goal.json", "scene.xml", "sha256"])
+@pytest.mark.parametrize("kept", [None, 0, 60])
+def test_a_damaged_entry_is_built_anew(own_cache, libero_assets, task, caplog, name, kept):
+    """A file that is missing, empty or cut short."""
     from vla_envs.libero import task_cache
     from vla_envs.libero.builder import compile_task
 
     compiled = compile_task(task, libero_assets)
     task_cache.load_or_build(task, libero_assets, lambda *_: compiled)
     (file,) = own_cache.rglob(name)
-    file.write_bytes(file.read_bytes()[:100]) if name != "scene.xml" else file.unlink()
+    if kept is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:kept])
     assert task_cache.load_or_build(task, libero_assets, lambda *_: compiled) is compiled
     assert "damaged" in caplog.text
+    assert task_cache.load_or_build(task, libero_assets, refuse).goal == compiled.goal
+
+
+def test_a_file_system_without_locks(own_cache, libero_assets, task, monkeypatch):
+    """As on some networks: nobody waits, everything else works."""
+    from vla_envs.libero import task_cache
+    from vla_envs.libero.builder import compile_task
+
+    def refuse_lock(*_):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("vla_envs.files.fcntl.flock", refuse_lock)
+    compiled = compile_task(task, libero_assets)
+    assert task_cache.load_or_build(task, libero_assets, lambda *_: compiled) is compiled
     assert task_cache.load_or_build(task, libero_assets, refuse).goal == compiled.goal
 
 
