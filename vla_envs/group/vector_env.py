@@ -65,9 +65,10 @@ class GroupVectorEnv(VectorEnv):
     ================================  ================================================================
 
     With a ``vote``, the group's trajectories vote when the last has ended. The rewards of that step are the
-    voted ones and all others are 0, and the infos of that step gain, masked: ``selected``, the
-    trajectories to train on; ``vote``, a dictionary of :func:`~vla_envs.group.vote_metrics`
-    of the group; and ``voted_group``, the :class:`~vla_envs.group.VotedGroup` itself, for audits and advantages.
+    voted ones and all others are 0. In the infos of that step the bool array ``selected`` has the
+    trajectories to train on; it is False otherwise. Masked, and in that step alone, are ``vote``, a dictionary of
+    :func:`~vla_envs.group.vote_metrics` of the group, and ``voted_group``, the
+    :class:`~vla_envs.group.VotedGroup` itself, for audits and advantages.
 
     With ``num_workers`` the members live in processes of their own, with results equal bit for bit.
     A process that dies or hangs is replaced, and the trajectories that it lost end in that step:
@@ -148,6 +149,7 @@ class GroupVectorEnv(VectorEnv):
         self._temperatures = np.ones((self.num_envs, 1), np.float32)
         self._starts = GroupStarts(self.prompts)
         self._over = np.zeros(self.num_groups, bool)
+        self._selected = np.zeros(self.num_envs, bool)
         self._group_ids = np.zeros(self.num_groups, np.int64)
         self._new_ids = count()
 
@@ -167,7 +169,7 @@ class GroupVectorEnv(VectorEnv):
         if seed is not None:
             self._starts.rewind()
         self._starts.forget_faults()
-        self._over[:] = False
+        self._over[:] = self._selected[:] = False
         self._begin(range(self.num_groups), dict(options or {}))
         if self.vote is not None and not self._episodes.infos[0].keys() >= VOTERS_KEYS:
             raise InvalidArgumentError(
@@ -189,7 +191,7 @@ class GroupVectorEnv(VectorEnv):
         rewards = self._advance(actions)
         ended = self._any_member(stepped) & ~self._any_member(self.active)
         if self.vote is not None:
-            rewards[:] = 0.0
+            rewards[:], self._selected[:] = 0.0, False
         for group in np.flatnonzero(ended).tolist():
             self._conclude(group, rewards)
         if self.mode == LOCKSTEP:
@@ -264,8 +266,9 @@ class GroupVectorEnv(VectorEnv):
         ]
         voted = apply_vote(trajectories, config, self.np_random)
         metrics = vote_metrics([voted], detailed=config.log_detailed_metrics)
-        for member, selected in zip(members, voted.trained, strict=True):
-            infos[member] = {**infos[member], "selected": selected, "voted_group": voted, "vote": metrics}
+        self._selected[members] = voted.trained
+        for member in members:
+            infos[member] = {**infos[member], "voted_group": voted, "vote": metrics}
         return voted.rewards
 
     def _begin(self, groups: Iterable[int], options: dict[str, Any]) -> None:
@@ -308,6 +311,7 @@ class GroupVectorEnv(VectorEnv):
             **self._episodes.gather(),
             "group_id": np.repeat(self._group_ids, self.group_size),
             "trajectory_index": np.tile(np.arange(self.group_size), self.num_groups),
+            **({"selected": self._selected.copy()} if self.vote is not None else {}),
         }
 
 

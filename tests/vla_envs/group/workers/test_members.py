@@ -109,7 +109,7 @@ def test_votes_and_prompts_are_equal_bit_for_bit(workers):
         envs.action_space.seed(3)
         for _ in range(60):
             _, rewards, *_, infos = envs.step(envs.action_space.sample())
-            seen[-1].append((rewards, infos["group_id"], infos["init_state_id"], infos.get("selected")))
+            seen[-1].append((rewards, infos["group_id"], infos["init_state_id"], infos["selected"]))
         envs.close()
     np.testing.assert_equal(seen[1], seen[0])
     assert any(rewards.any() for rewards, *_ in seen[0])
