@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import DictInfoToList, RecordEpisodeStatistics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.coin_env import LONG, SHORT, CoinEnv
 from tests.reach_env import ReachEnv, towards_targets
@@ -157,6 +159,26 @@ def test_short_and_long_trajectories_are_sampled_alike(mode):
     successes = [success for (group_id, _), success in outcomes.items() if group_id < TRAJECTORIES // 4]
     assert len(successes) == TRAJECTORIES
     assert np.mean(successes) == pytest.approx(0.5, abs=3 * 0.5 / TRAJECTORIES**0.5)
+
+
+@settings(max_examples=25)
+@given(num_groups=st.integers(1, 3), group_size=st.integers(1, 4), seed=st.integers(0, 1000))
+def test_a_trajectory_is_what_lies_between_two_ends(num_groups, group_size, seed):
+    """Its executed actions and rewards add up to what its last infos say, whatever the groups around it do."""
+    envs = make(num_groups * group_size, group_size, CoinEnv)
+    envs.action_space.seed(seed)
+    envs.reset(seed=seed)
+    executed, earned = np.zeros((2, envs.num_envs))
+    for _ in range(2 * LONG + 3):
+        _, rewards, terminated, truncated, infos = envs.step(envs.action_space.sample())
+        executed += infos["executed_actions"]
+        earned += rewards
+        done = terminated | truncated
+        assert (executed == infos["finish_step"])[done].all()
+        assert (earned == infos["env_return"])[done].all()
+        assert (earned == infos["success"])[done].all()
+        executed[done] = earned[done] = 0.0
+    assert infos["group_id"].max() >= 2 * num_groups
 
 
 def test_the_coin_is_short_when_it_succeeds():
