@@ -38,7 +38,8 @@ def rollout(
         actions[members] = outputs.pop(Columns.ACTIONS)
         before = infos["elapsed_steps"]
         observations, rewards, terminated, truncated, infos = envs.step(actions)
-        outputs[EXECUTED_ACTIONS] = (infos["elapsed_steps"] - before)[members]
+        # A fault puts a member back at its start.
+        outputs[EXECUTED_ACTIONS] = np.maximum(infos["elapsed_steps"] - before, 0)[members]
         for row, member in enumerate(members):
             episodes[member].add_env_step(
                 observation=_of_member(observations, member),

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.reach_env import ReachEnv
+from vla_envs.errors import RendererUnavailableError
 
 DEVICE_AT_IMPORT = os.environ.get("VLA_TEST_DEVICE")
 """What a simulator would see that reads its device when it is imported."""
 
-RAISE, HANG, SEGFAULT, KILL, EXIT = 0.1, 0.2, 0.3, 0.4, 0.5
+RAISE, HANG, SEGFAULT, KILL, EXIT, LOSE_CONTEXT = 0.1, 0.2, 0.3, 0.4, 0.5, 0.6
 """Values of the action's third number."""
 
 FAULTS = {
@@ -24,7 +25,12 @@ FAULTS = {
     SEGFAULT: lambda: os.kill(os.getpid(), signal.SIGSEGV),
     KILL: lambda: os.kill(os.getpid(), signal.SIGKILL),
     EXIT: lambda: os._exit(3),
+    LOSE_CONTEXT: lambda: lose_context(),
 }
+
+
+def lose_context():
+    raise RendererUnavailableError("the driver has lost its context")
 
 
 class FaultyEnv(ReachEnv):

@@ -25,6 +25,9 @@ from vla_envs.group.workers.process import CLOSE, Answer, Done, Failed, Setup, s
 GRACE = 5.0
 """Seconds that a process has to end by itself before it is killed, and that a killed one has to be gone."""
 
+LONGEST = 1e6
+"""Seconds that a poll can wait."""
+
 # Not fork: a forked process inherits locks, threads and a GL driver that does not survive it.
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -59,7 +62,7 @@ class Worker:
         self._memory = allocate(space, len(members), _CONTEXT)
         self._observations = SharedObservations(space, len(members), self._memory)
         self._variables = variables
-        self._timeout = timeout
+        self._timeout = min(timeout, LONGEST)
         self._deadline = 0.0
         self._process: SpawnProcess | None = None
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 from gymnasium import spaces
 
-from vla_envs.errors import VLAEnvsError, WorkerError
+from vla_envs.errors import RendererUnavailableError, VLAEnvsError, WorkerError
 from vla_envs.group.members import LocalMembers, Start, TimeStep
 from vla_envs.group.workers.observations import SharedObservations
 
@@ -102,7 +102,8 @@ def _answer(command: Callable[[Any], Done], argument: Any) -> Answer:
         return command(argument)
     except Exception as error:
         text = traceback.format_exc()
-        callers = isinstance(error, (VLAEnvsError, gym.error.Error)) and not isinstance(error, WorkerError)
+        own = (WorkerError, RendererUnavailableError)  # a driver that loses its context is no caller's mistake
+        callers = isinstance(error, (VLAEnvsError, gym.error.Error)) and not isinstance(error, own)
         return Refused(error, text) if callers else Failed(f"raised an exception:\n{text}")
 
 

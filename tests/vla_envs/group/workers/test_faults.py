@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.reach_env import ReachEnv
-from tests.vla_envs.group.faulty_env import EXIT, HANG, KILL, RAISE, SEGFAULT, FaultyEnv
+from tests.vla_envs.group.faulty_env import EXIT, HANG, KILL, LOSE_CONTEXT, RAISE, SEGFAULT, FaultyEnv
 from vla_envs.errors import WorkerError
 from vla_envs.group import GroupVectorEnv, VoteConfig
 
@@ -56,6 +56,7 @@ def kill(worker):
         (SEGFAULT, "was killed by signal 11"),
         (KILL, "was killed by signal 9"),
         (EXIT, "ended with exit code 3"),
+        (LOSE_CONTEXT, "the driver has lost its context"),
     ],
 )
 def test_a_fault_ends_the_trajectories_of_its_worker_and_no_other(make_envs, caplog, fault, cause):
