@@ -75,6 +75,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise InvalidArgumentError(
                 f"Expect the `max_episode_steps` to be None or at least 1, actually: {max_episode_steps!r}."
             )
+        # Gymnasium's vector environments write into it, which would reach every environment of the class.
+        self.metadata = dict(self.metadata)
         self.suite = suite
         self.tasks = tuple(tasks)
         self.task_ids = self._check_task_ids(task_id)

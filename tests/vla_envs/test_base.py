@@ -205,3 +205,14 @@ def test_unknown_option_is_named() -> None:
     """All unknown options are listed."""
     with pytest.raises(InvalidArgumentError, match=r"\['init_state', 'task'\]"):
         Counting().reset(options={"task": 1, "init_state": 2})
+
+
+def test_metadata_are_the_environments_own():
+    """Gymnasium's vector environments write into them."""
+    from gymnasium.vector import SyncVectorEnv
+
+    from vla_envs.tabletop.env import TabletopEnv
+
+    SyncVectorEnv([TabletopEnv]).close()
+    assert "autoreset_mode" not in TabletopEnv.metadata
+    assert "autoreset_mode" not in TabletopEnv().metadata

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ def plain(value: Any) -> Any:
     """
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Enum):  # such as the mode that a vector environment writes into metadata
+        return value.value
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"Expect what can be written as JSON, actually: {value!r}.")
