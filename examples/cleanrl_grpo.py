@@ -1,6 +1,6 @@
 """GRPO on groups of trajectories that vote for their own rewards, in one file in the style of CleanRL.
 
-    python examples/cleanrl_grpo.py --updates 40
+    python examples/cleanrl_grpo.py --updates 30
 
 All trajectories of a group start from the same prompt, each is sampled at its own temperature, and each is as good as
 its reward is above the mean of its group: no critic is needed. The reward comes once a trajectory, so a group in which
@@ -46,7 +46,7 @@ class Args:
     """expert episodes to clone; 0 starts from scratch"""
     cloning_steps: int = 1000
     """gradient steps of cloning"""
-    updates: int = 40
+    updates: int = 30
     """GRPO updates"""
     num_groups: int = 16
     """prompts of an update"""

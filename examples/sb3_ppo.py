@@ -1,6 +1,6 @@
 """Fine-tune a policy with Stable-Baselines3's PPO.
 
-    python examples/sb3_ppo.py --updates 40
+    python examples/sb3_ppo.py --updates 30
 
 The reward comes once an episode and only for success, which an untrained policy never has: from scratch
 (``--demonstrations 0``) nothing is learned. So a policy is cloned from the tabletop's scripted expert first. Other
@@ -47,7 +47,7 @@ class Args:
     """expert episodes to clone; 0 starts from scratch"""
     cloning_steps: int = 2000
     """gradient steps of cloning"""
-    updates: int = 40
+    updates: int = 30
     """PPO updates"""
     num_envs: int = 16
     """environments, in this process"""
