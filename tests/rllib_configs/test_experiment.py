@@ -26,6 +26,7 @@ OTHER_VALUES = {
     "task_id": (1, 2),
     "cameras": ("agentview", "wrist"),
     "max_episode_steps": 7,
+    "render_quality": "fast",
     "reward": "success",
     "adv_estimator": "rloo",
     "clip_param_high": 0.3,
