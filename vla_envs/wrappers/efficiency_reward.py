@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gymnasium as gym
 
 from vla_envs.rewards import efficiency_reward
+from vla_envs.wrappers.action_chunk import ActionChunk
 from vla_envs.wrappers.noisy_success import JUDGED_SUCCESS
 from vla_envs.wrappers.order import check_order
 
@@ -56,7 +57,21 @@ def success_of(info: Mapping[str, Any]) -> bool:
 
 
 def step_limit(env: gym.Env, info: Mapping[str, Any]) -> int:
-    """Control steps after which an episode ends: the environment's limit, or one that Gymnasium put around it."""
-    # gymnasium.make(max_episode_steps=...) shortens an episode from outside, unknown to the environment.
-    outer = env.spec.max_episode_steps if env.spec is not None else None
-    return min(info["max_steps"], outer or info["max_steps"])
+    """Control steps after which an episode ends: the environment's limit, or a TimeLimit that is put around it.
+
+    ``gymnasium.make(max_episode_steps=...)`` puts one, which the environment does not know. Around an
+    :class:`ActionChunk` it counts chunks.
+    """
+    limit, steps_per_action = info["max_steps"], 1
+    for layer in reversed(list(_layers(env))):
+        if isinstance(layer, ActionChunk):
+            steps_per_action *= layer.chunk_size
+        elif isinstance(layer, gym.wrappers.TimeLimit):
+            limit = min(limit, layer._max_episode_steps * steps_per_action)
+    return limit
+
+
+def _layers(env: gym.Env) -> Iterator[gym.Wrapper]:
+    while isinstance(env, gym.Wrapper):
+        yield env
+        env = env.env

@@ -6,7 +6,8 @@ import pytest
 
 from tests.reach_env import ReachEnv
 from vla_envs.rewards import efficiency_reward
-from vla_envs.wrappers import EfficiencyReward
+from vla_envs.wrappers import ActionChunk, EfficiencyReward
+from vla_envs.wrappers.efficiency_reward import step_limit
 
 
 def test_the_last_step_is_rewarded_and_the_truth_stays():
@@ -45,3 +46,26 @@ def test_a_failure_is_worth_nothing():
     _, reward, _, truncated, _ = env.step(np.zeros(7))
     assert truncated
     assert reward == 0.0
+
+
+@pytest.mark.parametrize(("limit", "max_steps"), [(5, 40), (10, 80), (40, 80)])
+def test_a_limit_around_chunks_counts_chunks(limit, max_steps):
+    """The tabletop's own limit is 80 control steps."""
+    env = gym.wrappers.TimeLimit(ActionChunk(gym.make("VLA-Tabletop-v0", task_id=0), 8), limit)
+    _, info = env.reset(seed=0)
+    assert info["max_steps"] == 80
+    assert step_limit(env, info) == max_steps
+
+
+def test_a_limit_inside_chunks_counts_control_steps():
+    env = ActionChunk(gym.make("VLA-Tabletop-v0", task_id=0, max_episode_steps=30), 8)
+    _, info = env.reset(seed=0)
+    assert step_limit(env, info) == 30
+
+
+def test_an_episode_that_a_limit_around_chunks_ends_is_scored():
+    env = EfficiencyReward(gym.wrappers.TimeLimit(ActionChunk(gym.make("VLA-Tabletop-v0", task_id=0), 8), 2))
+    env.reset(seed=0)
+    env.step(np.zeros((8, 7)))
+    _, reward, _, truncated, info = env.step(np.zeros((8, 7)))
+    assert (reward, truncated, info["elapsed_steps"]) == (0.0, True, 16)
