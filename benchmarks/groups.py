@@ -14,7 +14,18 @@ import numpy as np
 
 import vla_envs  # noqa: F401  (registers the ids)
 from vla_envs.group import VoteConfig
+from vla_envs.registration import make_env
 from vla_envs.tabletop.env import TabletopEnv
+from vla_envs.wrappers import (
+    ActionHistory,
+    DiscretizeActions,
+    HindsightRelabel,
+    NoisySuccess,
+    PerturbObservations,
+    ShapedReward,
+    StackObservations,
+    TokenizeInstruction,
+)
 
 MEMBERS = 8
 STEPS = 50
@@ -59,6 +70,26 @@ def grouped(image_size: int) -> Callable[[], object]:
     return lambda: [envs.step(action) for action in actions]
 
 
+def stacked(image_size: int) -> Callable[[], object]:
+    """The same steps, each environment in a stack of every wrapper that makes no image of its own."""
+    envs = [_in_every_wrapper(_tabletop(image_size)) for _ in range(MEMBERS)]
+    for env in envs:
+        env.reset(options={"init_state_id": 0})
+    tokens = np.stack([envs[0].get_wrapper_attr("tokens")(step) for step in _actions((STEPS, 7))])
+    return lambda: [env.step(step) for step in tokens for env in envs]
+
+
+def _tabletop(image_size: int) -> gym.Env:
+    return make_env("VLA-Tabletop-v0", task_id=(0, 1), image_size=image_size, max_episode_steps=ENDLESS)
+
+
+def _in_every_wrapper(env: gym.Env) -> gym.Env:
+    env = PerturbObservations(HindsightRelabel(env), camera=True, instruction=True, initial_pose=True)
+    env = TokenizeInstruction(StackObservations(ActionHistory(env), 2, keys=["state"]))
+    terms = {"reward": 1.0, "energy": 0.1, "smoothness": 0.1, "steps": 0.1}
+    return DiscretizeActions(ShapedReward(NoisySuccess(env, 0.1), terms))
+
+
 def copying(image_size: int) -> Callable[[], object]:
     """The copies of the images into the arrays of a batch, which every vector environment makes."""
     images = _images((MEMBERS, image_size, image_size, 3))
@@ -81,16 +112,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=15, help="of each measurement")
     repetitions = parser.parse_args().repetitions
-    titles = ("bare", "grouped", "image copy", "overhead")
+    titles = ("bare", "grouped", "image copy", "group adds", "stack adds")
     print(f"{'us per member and step':<24}" + "".join(f"{title:>12}" for title in titles))
     for image_size in (64, 128, 256):
-        works = [make(image_size) for make in (bare, grouped, copying)]
+        works = [make(image_size) for make in (bare, grouped, copying, stacked)]
         for work in works:
             work()
         # Interleaved and compared within a repetition, because the clock of the machine drifts.
         times = np.array([[seconds_of(work) for work in works] for _ in range(repetitions)])
-        alone, group, copies = 1e6 * times.T / (STEPS * MEMBERS)
-        columns = map(np.median, (alone, group, copies, group - alone - copies))
+        alone, group, copies, stack = 1e6 * times.T / (STEPS * MEMBERS)
+        columns = map(np.median, (alone, group, copies, group - alone - copies, stack - alone - copies))
         print(f"{f'image {image_size}':<24}" + "".join(f"{each:>12.0f}" for each in columns))
 
 
