@@ -84,6 +84,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self._max_episode_steps = max_episode_steps
         self._prompt: Prompt | None = None
+        self.episode_options: dict[str, Any] = {}
+        """What ``reset`` received as options for the running episode, from wrappers too; offsets are checked copies."""
         self._camera_offset = CameraOffset()
         self._elapsed_steps = 0
         self._ended = True
@@ -105,9 +107,10 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         super().reset(seed=seed)
         chosen = self._check_options(dict(options or {}))
-        self._camera_offset = check_camera_offset(chosen.get("camera_offset", CameraOffset()))
-        gripper_offset = _check_gripper_offset(chosen.get("gripper_offset", np.zeros(3)))
         self._prompt = self._choose_prompt(chosen.get("task_id"), chosen.get("init_state_id"))
+        self.episode_options = chosen
+        self._camera_offset = chosen.get("camera_offset", CameraOffset())
+        gripper_offset = chosen.get("gripper_offset", np.zeros(3))
         self._elapsed_steps = 0
         self._ended = False
         self._begin(self._prompt)
@@ -190,7 +193,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise InvalidArgumentError(
                 f"Expect the reset `options` to be {', '.join(others)} and {last}, actually also: {unknown}."
             )
-        return options
+        checks = {"camera_offset": check_camera_offset, "gripper_offset": _check_gripper_offset}
+        return {name: checks[name](value) if name in checks else value for name, value in options.items()}
 
     def _choose_prompt(self, task_id: Any, init_state_id: Any) -> Prompt:
         task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
@@ -272,7 +276,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
 
 
 def _check_gripper_offset(value: Any) -> NDArray[np.float64]:
-    offset = np.asarray(value, np.float64)
+    offset = np.array(value, np.float64)
     if offset.shape != (3,) or not np.isfinite(offset).all():
         raise InvalidArgumentError(f"Expect the `gripper_offset` to be three finite numbers (m), actually: {value!r}.")
     return offset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
@@ -118,6 +119,28 @@ def test_options_are_not_changed() -> None:
     options = {"task_id": 1, "init_state_id": 2}
     Counting().reset(options=options)
     assert options == {"task_id": 1, "init_state_id": 2}
+
+
+def test_options_of_the_episode_are_kept() -> None:
+    """As they were received, without what is drawn; none before the first reset."""
+    env = Counting()
+    assert env.episode_options == {}
+    env.reset(seed=0, options={"task_id": 1})
+    assert env.episode_options == {"task_id": 1}
+    with pytest.raises(UnknownTaskError):
+        env.reset(options={"task_id": 5})
+    assert env.episode_options == {"task_id": 1}
+    env.reset()
+    assert env.episode_options == {}
+
+
+def test_options_of_the_episode_stay_when_the_caller_reuses_an_array() -> None:
+    """What is kept is how the episode started."""
+    env = gym.make("VLA-Tabletop-v0", image_size=16)
+    offset = np.array([0.05, 0.0, 0.0])
+    env.reset(options={"gripper_offset": offset})
+    offset += 1.0
+    assert env.unwrapped.episode_options["gripper_offset"].tolist() == [0.05, 0.0, 0.0]  # type: ignore[attr-defined]
 
 
 def test_bounds_follow_the_task() -> None:

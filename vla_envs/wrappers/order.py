@@ -28,6 +28,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("NoisySuccess", "EfficiencyReward"): _REWARD,
     ("NoisySuccess", "NoisySuccess"): _TWICE,
     ("NoisySuccess", "ShapedReward"): _REWARD,
+    ("PerturbObservations", "PerturbObservations"): _TWICE,
     ("ResizeImages", "StackObservations"): "it would resize every image again in each stack that it is part of",
     ("ShapedReward", "DiscretizeActions"): _TOKENS,
     ("ShapedReward", "ShapedReward"): _TWICE,

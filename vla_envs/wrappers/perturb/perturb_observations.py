@@ -11,6 +11,7 @@ import numpy as np
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import IMAGE, INSTRUCTION
 from vla_envs.wrappers.observation_keys import dictionary_of, image_keys
+from vla_envs.wrappers.order import check_order
 from vla_envs.wrappers.perturb.camera import warp
 from vla_envs.wrappers.perturb.perturbation import AXES, Perturbation
 
@@ -46,7 +47,8 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         severity: 0 to 1.
 
     Raises:
-        InvalidArgumentError: no axis, a severity outside its range, or an axis that the environment has nothing for.
+        InvalidArgumentError: no axis, a severity outside its range, or an axis that the environment has nothing for;
+            another PerturbObservations inside.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -68,6 +70,7 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         initial_pose: bool = False,
         severity: float = 0.5,
     ) -> None:
+        check_order(self, env)
         switches = dict(zip(AXES, (camera, light, noise, instruction, initial_pose), strict=True))
         self.axes = tuple(axis for axis in AXES if switches[axis])
         if not self.axes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Origin:
         instruction: the language instruction.
         success, terminated, truncated: how the last step ended the episode.
         final_state: the info's ``final_state``, or None where a limit from outside ended the episode.
+        reset_options: those that the environment was reset with, by the user and by wrappers, such as offsets.
     """
 
     env_id: str
@@ -39,6 +40,7 @@ class Origin:
     terminated: bool
     truncated: bool
     final_state: list[float] | None
+    reset_options: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of JSON; paths become strings and NumPy's values plain ones.

@@ -30,7 +30,8 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
     is dropped. Several recorders, also of several processes, can share a folder. ``docs/recording.md``
     describes the files, :func:`~vla_envs.wrappers.record.replay` runs an episode again.
 
-    Wrappers that change what an action does, or ``state``, belong outside: a replay runs the bare environment.
+    Wrappers that change what an action does, or ``state``, belong outside: a replay runs the bare environment,
+    reset with the options that reached it.
     A vector version is not needed: wrap the environments before they are vectorised.
 
     Args:
@@ -129,6 +130,7 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
             terminated=bool(terminated),
             truncated=bool(truncated),
             final_state=None if final_state is None else np.asarray(final_state).tolist(),
+            reset_options=getattr(self.env.unwrapped, "episode_options", {}),
         )
 
 

@@ -21,7 +21,7 @@ class ReplayError(VLAEnvsError, RuntimeError):
 
 
 def replay(path: str | Path, episode: int = 0, **env_kwargs: Any) -> Episode:
-    """Make the environment of a recorded episode, run its actions and compare bit for bit.
+    """Make the environment of a recorded episode, reset it as it was, run the actions and compare bit for bit.
 
     Compared are, before every row's actions, each observation that is no image and, where recorded, MuJoCo's state;
     at the end success and the final state. Images depend on the machine that draws them and are not.
@@ -61,8 +61,8 @@ def _make(recorded: Episode, env_kwargs: dict[str, Any]) -> gym.Env:
 
 def _run(recorded: Episode, env: Any) -> None:
     origin = recorded.origin
-    prompt = {"task_id": origin.task_id, "init_state_id": origin.init_state_id}
-    observation, info = env.reset(seed=origin.seed, options=prompt)
+    options = {**origin.reset_options, "task_id": origin.task_id, "init_state_id": origin.init_state_id}
+    observation, info = env.reset(seed=origin.seed, options=options)
     ended = False
     for row in range(len(recorded)):
         if ended:
@@ -97,4 +97,7 @@ def _advice(recorded: Episode, env: gym.Env) -> str:
     changed = [f"{name} {version} (now {now.get(name)})" for name, version in then.items() if now.get(name) != version]
     if changed:
         return f"It was recorded with {', '.join(changed)}: install these versions."
-    return "The versions are the same: put wrappers that change states or actions outside RecordTrajectory."
+    return (
+        "The versions are the same: put wrappers that change `state` or actions outside RecordTrajectory, "
+        "and change how an episode starts by the options of `reset`."
+    )

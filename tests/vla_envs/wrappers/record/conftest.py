@@ -25,9 +25,9 @@ def tabletop(chunk_size=None):
     return env if chunk_size is None else ActionChunk(env, chunk_size)
 
 
-def solve(env, task_id=0, init_state_id=7, seed=None):
+def solve(env, task_id=0, init_state_id=7, seed=None, **options):
     """Let the expert solve a task; the rows it went through as (observation, actions)."""
-    observation, _ = env.reset(seed=seed, options={"task_id": task_id, "init_state_id": init_state_id})
+    observation, _ = env.reset(seed=seed, options={"task_id": task_id, "init_state_id": init_state_id, **options})
     expert, ended, rows = Expert(env), False, []
     while not ended:
         size = env.action_space.shape[0] if env.action_space.shape[1:] else None

@@ -1,6 +1,7 @@
 """Recorded episodes come out again, and those that do not are found."""
 
 import dataclasses
+import json
 
 import gymnasium as gym
 import h5py
@@ -10,8 +11,8 @@ import pytest
 from tests.vla_envs.libero.pick_and_place import demonstrate
 from tests.vla_envs.wrappers.record.conftest import record_reach, solve, tabletop
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.wrappers import ActionChunk
-from vla_envs.wrappers.record import RecordTrajectory, ReplayError, lerobot, read_episode, replay
+from vla_envs.wrappers import ActionChunk, PerturbObservations
+from vla_envs.wrappers.record import Origin, RecordTrajectory, ReplayError, lerobot, read_episode, replay
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
@@ -63,6 +64,54 @@ def test_arguments_of_the_environment_can_be_replaced(tmp_path):
     """What does not change the episode, as where assets are."""
     solve(RecordTrajectory(tabletop(), tmp_path))
     assert replay(tmp_path, image_size=32).origin.success
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gripper_offset": [0.05, 0, 0]},
+        {"gripper_offset": np.array([0.05, 0.02, 0], np.float32)},
+        {"camera_offset": (0.1, 0.0, 1.1, 1.0), "gripper_offset": (0.0, -0.05, 0.0)},
+    ],
+)
+def test_a_displaced_start_comes_out_again(tmp_path, format, options):
+    """The options of the reset are recorded, whatever kind of sequence they are."""
+    solve(RecordTrajectory(tabletop(), tmp_path, format), **options)
+    recorded = replay(tmp_path).origin.reset_options
+    for name, value in options.items():
+        np.testing.assert_array_equal(recorded[name], value)
+
+
+@pytest.mark.parametrize("perturbed_outside", [True, False])
+def test_a_perturbed_episode_comes_out_again(tmp_path, format, perturbed_outside):
+    """Wherever the recorder is, it knows how the environment was reset."""
+
+    def perturb(env):
+        return PerturbObservations(env, camera=True, initial_pose=True, severity=1.0)
+
+    def record(env):
+        return RecordTrajectory(env, tmp_path, format)
+
+    solve(perturb(record(tabletop())) if perturbed_outside else record(perturb(tabletop())), seed=2)
+    origin = replay(tmp_path).origin
+    assert origin.success
+    assert {"camera_offset", "gripper_offset"} < set(origin.reset_options)
+
+
+def test_a_moved_camera_is_part_of_the_origin(tmp_path, format):
+    """The environment made again from it draws the recorded image."""
+    solve(RecordTrajectory(PerturbObservations(tabletop(), camera=True, severity=1.0), tmp_path, format), seed=2)
+    episode = read_episode(tmp_path)
+    observation, _ = tabletop().reset(options=episode.origin.reset_options)
+    np.testing.assert_array_equal(episode.observations["image"][0], observation["image"])
+    plain, _ = tabletop().reset(options={"task_id": 0, "init_state_id": 7})
+    assert not np.array_equal(observation["image"], plain["image"])
+
+
+def test_an_origin_without_reset_options_is_read():
+    """As files have that were recorded before there were any."""
+    values = dict.fromkeys(field.name for field in dataclasses.fields(Origin) if field.name != "reset_options")
+    assert Origin.from_json(json.dumps(values)).reset_options == {}
 
 
 def altered(folder, **changes):
