@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from operator import index
 from typing import Any
 
 import gymnasium as gym
@@ -18,16 +19,18 @@ class PromptSampler(ABC):
     """Chooses the prompts of groups, and may learn from how their trajectories end.
 
     Args:
-        prompts: those to choose from, as :class:`~vla_envs.spec.Prompt` or pairs of task and initial state.
+        prompts: those to choose from, as :class:`~vla_envs.spec.Prompt` or pairs of task and initial state, Python's
+            integers or NumPy's.
 
     Raises:
         InvalidArgumentError: no prompt.
+        TypeError: a number that is not an integer.
     """
 
     def __init__(self, prompts: Sequence[Prompt | tuple[int, int]]) -> None:
         if not len(prompts):
             raise InvalidArgumentError("Expect `prompts` to have at least one prompt, actually: none.")
-        self.prompts = tuple(Prompt(*prompt) for prompt in prompts)
+        self.prompts = tuple(Prompt(*map(index, prompt)) for prompt in prompts)
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Prompt | None:
@@ -102,7 +105,8 @@ class CurriculumPrompts(PromptSampler):
     never 0, for one that is always or never solved.
 
     Args:
-        prompts: those to choose from.
+        prompts: those to choose from; one that is listed several times is known once and drawn as often as all its
+            places together.
         decay: factor in 0..1 on what is known of a prompt whenever a group of it has ended, because the
             policy that earlier groups showed is no longer the policy; 1 forgets nothing.
 
@@ -121,12 +125,12 @@ class CurriculumPrompts(PromptSampler):
         if not 0 <= decay <= 1:
             raise InvalidArgumentError(f"Expect the `decay` to be from 0 to 1, actually: {decay}.")
         self.decay = decay
-        self._rows = {prompt: row for row, prompt in enumerate(self.prompts)}
-        self._outcomes = np.zeros((len(self.prompts), 2))  # successes and failures
+        self._rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(self.prompts))}
+        self._outcomes = np.zeros((len(self._rows), 2))  # successes and failures
 
     def probabilities(self) -> NDArray[np.float64]:
         """(number of prompts,): with which each is drawn next."""
-        a, b = (1.0 + self._outcomes).T
+        a, b = (1.0 + self._outcomes[[self._rows[prompt] for prompt in self.prompts]]).T
         weights = a * b / ((a + b) * (a + b + 1.0))
         return weights / weights.sum()
 
@@ -143,8 +147,8 @@ class CurriculumPrompts(PromptSampler):
 
     def state_dict(self) -> dict[str, Any]:
         """``{"outcomes": [[task_id, init_state_id, successes, failures], ...]}`` of the prompts that were tried."""
-        tried = np.flatnonzero(self._outcomes.any(axis=1))
-        return {"outcomes": [[*self.prompts[row], *self._outcomes[row].tolist()] for row in tried]}
+        known = zip(self._rows, self._outcomes.tolist(), strict=True)
+        return {"outcomes": [[*prompt, *counts] for prompt, counts in known if any(counts)]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Know exactly that of the prompts.

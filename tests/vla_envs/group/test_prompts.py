@@ -98,6 +98,28 @@ def test_a_restored_curriculum_goes_on_as_it_would_have(outcomes):
     assert draws(sampler, 20) == draws(other, 20)
 
 
+def test_the_state_of_prompts_from_numpy_is_plain():
+    """JSON has no integers but Python's."""
+    sampler = CurriculumPrompts(np.array(PROMPTS))
+    sampler.learn(PROMPTS[1], [True, False, False])
+    assert json.loads(json.dumps(sampler.state_dict())) == {"outcomes": [[0, 5, 1.0, 2.0]]}
+
+
+def test_prompts_are_integers():
+    """A part of a number would name another prompt."""
+    with pytest.raises(TypeError, match="float"):
+        UniformPrompts([(0, 2.5)])
+
+
+def test_equal_prompts_share_what_was_learned():
+    """Each place in the list has the probability of the others, and the state tells of the prompt once."""
+    sampler = CurriculumPrompts([PROMPTS[0], PROMPTS[1], PROMPTS[0]])
+    sampler.learn(PROMPTS[0], [True] * 4)
+    first, other, last = sampler.probabilities()
+    assert first == last < other
+    assert sampler.state_dict() == {"outcomes": [[*PROMPTS[0], 4.0, 0.0]]}
+
+
 def test_old_outcomes_fade():
     """A prompt that was always solved and now is solved half of the time is favoured again."""
     history = [(0, [True] * 4)] * 20 + [(0, [True, False] * 2)] * 3
