@@ -42,14 +42,10 @@ class Episodes:
 
     def begin(self, time_steps: Mapping[int, TimeStep]) -> None:
         """Members were reset."""
+        self._forget(list(time_steps))
         for member, each in time_steps.items():
             self._show(member, each)
-            self.actions[member] = []
-        members = list(time_steps)
-        self.active[members] = True
-        self.terminated[members] = self.truncated[members] = False
-        self.steps[members] = self.executed[members] = 0
-        self.returns[members] = 0.0
+            self.active[member] = True
 
     def advance(self, actions: Mapping[int, Any], time_steps: Mapping[int, TimeStep]) -> NDArray[np.float64]:
         """Members were stepped; returns the rewards of all, 0 for those that were not."""
@@ -70,9 +66,10 @@ class Episodes:
         return rewards
 
     def idle(self, members: list[int]) -> None:
-        """Have these members wait, as they are."""
-        self.active[members] = False
-        self.executed[members] = 0
+        """Have these members wait without a trajectory: of the last one only the observation stays."""
+        self._forget(members)
+        for member in members:
+            self.infos[member] = {}
 
     def cut(self, members: Iterable[int]) -> None:
         """End the trajectories of these members before their task does; those still running are truncated."""
@@ -111,6 +108,14 @@ class Episodes:
             "_finish_step": ended,
             "env_return": self.returns.copy(),
         }
+
+    def _forget(self, members: list[int]) -> None:
+        for member in members:
+            self.actions[member] = []
+        self.active[members] = self.terminated[members] = self.truncated[members] = False
+        self.valid[members] = True
+        self.steps[members] = self.executed[members] = 0
+        self.returns[members] = 0.0
 
     def _show(self, member: int, time_step: TimeStep) -> None:
         self.observations[member] = time_step.observation

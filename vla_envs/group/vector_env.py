@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
+from itertools import compress, count
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ MODES = (LOCKSTEP, HOLD)
 VOTERS_KEYS = {"success", "task_reward", "max_steps"}
 """What a vote reads in the infos of the environments."""
 
+NO_GROUP = -1
+"""The ``group_id`` where no prompt was left to start a group at."""
+
 
 class GroupVectorEnv(VectorEnv):
     """P prompts x N members: all N members of a group start on the same prompt.
@@ -50,11 +53,15 @@ class GroupVectorEnv(VectorEnv):
     the contract and ``final_state`` say of it in the infos; its reward is 0, its flags are False and its
     ``executed_actions`` 0.
 
+    Where no prompt is left, members idle without a trajectory until a ``reset`` finds one: their ``group_id`` is -1,
+    ``valid`` is True, and the infos say nothing else of them, so that each trajectory is counted once.
+
     Infos have the form of Gymnasium's vector environments: one array over the members for each key
     of the environments' infos, with the mask ``_key`` where not all members have it. Beside them:
 
     ================================  ================================================================
-    ``group_id``, int                 unique in this object; a group has another after each restart
+    ``group_id``, int                 unique in this object; a group has another after each restart,
+                                      and -1 where no prompt is left
     ``trajectory_index``, int         0..N-1
     ``active``, bool                  the trajectory still runs
     ``valid``, bool                   False after a fault (see below)
@@ -171,11 +178,8 @@ class GroupVectorEnv(VectorEnv):
         self._starts.forget_faults()
         self._over[:] = self._selected[:] = False
         self._begin(range(self.num_groups), dict(options or {}))
-        if self.vote is not None and not self._episodes.infos[0].keys() >= VOTERS_KEYS:
-            raise InvalidArgumentError(
-                f"Expect environments whose info has {sorted(VOTERS_KEYS)} for a `vote`, "
-                f"actually: {sorted(self._episodes.infos[0])}."
-            )
+        if self.vote is not None:
+            _check_voters(compress(self._episodes.infos, self.active))
         return self._stack(), self._gather()
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -277,14 +281,14 @@ class GroupVectorEnv(VectorEnv):
         idle: list[int] = []
         for group in groups:
             members = self._members_of(group)
-            self._group_ids[group] = next(self._new_ids)
-            self._temperatures[members, 0] = self.temperatures
             start = self._starts.draw(group, options, self.np_random)
+            self._group_ids[group] = NO_GROUP if start is None else next(self._new_ids)
             if start is None:
                 idle += members
                 if self._episodes.observations[members.start] is not None:
                     continue
                 start = Start(0, options)  # even an idle member is observed
+            self._temperatures[members, 0] = self.temperatures
             firsts[members.start] = start
         self._episodes.begin(self.members.reset(firsts))
         self._episodes.begin(self.members.reset(self._follow(firsts)))
@@ -328,6 +332,14 @@ def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:
             f"Expect `vote.n_votes_per_prompt` to be the `group_size` ({group_size}), because every member votes, "
             f"actually: {vote.n_votes_per_prompt}."
         )
+
+
+def _check_voters(infos: Iterable[Mapping[str, Any]]) -> None:
+    for info in infos:
+        if not info.keys() >= VOTERS_KEYS:
+            raise InvalidArgumentError(
+                f"Expect environments whose info has {sorted(VOTERS_KEYS)} for a `vote`, actually: {sorted(info)}."
+            )
 
 
 def _check_temperatures(temperatures: ArrayLike | None, group_size: int) -> NDArray[np.float32]:

@@ -70,3 +70,17 @@ def test_a_new_beginning_forgets_the_trajectory():
     assert infos["env_return"].tolist() == [0.0, 1.0]
     assert infos["_finish_step"].tolist() == [False, True]
     assert [len(each) for each in episodes.actions] == [0, 0]
+
+
+def test_an_idle_member_has_no_trajectory():
+    """Of the last one only the observation stays."""
+    episodes = begun()
+    step = TimeStep("end", {**INFO, "success": True}, reward=1.0, terminated=True, valid=False)
+    episodes.advance(dict.fromkeys(range(2), np.zeros(3)), dict.fromkeys(range(2), step))
+    episodes.idle([0])
+    infos = episodes.gather()
+    assert episodes.observations == ["end", "end"]
+    assert infos["_success"].tolist() == infos["_finish_step"].tolist() == [False, True]
+    assert infos["valid"].tolist() == [True, False]
+    assert infos["env_return"].tolist() == [0.0, 1.0]
+    assert not infos["active"].any()
