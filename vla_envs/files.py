@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -75,14 +75,16 @@ def atomic_write_text(target: Path, text: str) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is made if absent; other processes wait. A process that dies lets go of it.
 
-    On a file system without locks, or one that cannot be written, nobody waits.
+    On a file system that locks no folders, such as NFS, nobody waits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
         with suppress(OSError):
-            handle = stack.enter_context((folder / ".lock").open("w"))
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def _replace(source: Path, target: Path) -> None:
