@@ -71,5 +71,5 @@ class TestParity:
         assert main(["bench", "parity", *SMALL, "--tasks", "0", "1", "--output", str(output)]) == 1
         printed = capsys.readouterr().out
         assert "0 of 2 tasks are equal" in printed
-        assert "libero_object 1: The assets at" in printed
+        assert "libero_object 1: DamagedAssetsError: The assets at" in printed
         assert all("do not build task" in task["error"] for task in json.loads(output.read_text())["tasks"])
