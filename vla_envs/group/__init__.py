@@ -16,6 +16,7 @@ from vla_envs.group.outcomes import (
 )
 from vla_envs.group.prompts import CurriculumPrompts, PromptSampler, SequentialPrompts, UniformPrompts
 from vla_envs.group.selection import SELECTIONS, select_top_k
+from vla_envs.group.starts import GroupStart
 from vla_envs.group.temperature import adapt_temperatures, temperature_schedule
 from vla_envs.group.token_rewards import token_level_rewards
 from vla_envs.group.trajectory import Trajectory
@@ -29,6 +30,7 @@ __all__ = [
     "RULES",
     "SELECTIONS",
     "CurriculumPrompts",
+    "GroupStart",
     "GroupVectorEnv",
     "PromptSampler",
     "SequentialPrompts",

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import gymnasium as gym
 from gymnasium import spaces
 
+from vla_envs.spec import Prompt
+
 EnvFns = Sequence[Callable[[], gym.Env]]
 """One constructor per member."""
 
@@ -38,11 +40,14 @@ class MemberSpec(NamedTuple):
     action_space: spaces.Space
     metadata: dict[str, Any]
     render_mode: str | None
+    prompts: tuple[Prompt, ...] | None
+    """What episodes may start from; None outside the contract."""
 
     @classmethod
     def of(cls, env: gym.Env) -> MemberSpec:
         """That of an environment."""
-        return cls(env.observation_space, env.action_space, env.metadata, env.render_mode)
+        prompts = tuple(env.unwrapped.prompts()) if hasattr(env.unwrapped, "prompts") else None
+        return cls(env.observation_space, env.action_space, env.metadata, env.render_mode, prompts)
 
 
 class Members(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,17 @@ MAX_RETRIES = 3
 """How often in a row a group that a fault cut short is started again at its prompt."""
 
 _log = logging.getLogger(__name__)
+
+
+class GroupStart(NamedTuple):
+    """Where a caller wants a group to begin."""
+
+    group_id: int
+    """What the infos call the group."""
+    seed: int
+    """Seeds the reset of its members; without a prompt the environment draws one by it."""
+    prompt: Prompt | None = None
+    """What all members start from; None leaves that to the environment."""
 
 
 class GroupStarts:
@@ -59,11 +70,16 @@ class GroupStarts:
         self._last[group] = Start(int(rng.integers(2**31)), options)
         return self._last[group]
 
+    def place(self, group: int, given: GroupStart) -> Start:
+        """The start that a caller wants a group to have."""
+        self._last[group] = Start(given.seed, {} if given.prompt is None else given.prompt._asdict())
+        return self._last[group]
+
     def ended(self, group: int, successes: Sequence[bool]) -> None:
         """The trajectories of a group have ended, all of them valid."""
         self._faults.pop(group, None)
-        if self.sampler is not None:
-            options = self._last[group].options
+        options = self._last[group].options
+        if self.sampler is not None and "task_id" in options:
             self.sampler.learn(Prompt(options["task_id"], options["init_state_id"]), successes)
 
     def cut_short(self, group: int) -> None:

@@ -18,7 +18,7 @@ from vla_envs.group.episodes import Episodes
 from vla_envs.group.members import EnvFns, LocalMembers, Members, MemberSpec, Start, prompt_of
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
-from vla_envs.group.starts import GroupStarts
+from vla_envs.group.starts import GroupStart, GroupStarts
 from vla_envs.group.vote_config import VoteConfig
 from vla_envs.group.voted import apply_vote
 from vla_envs.group.workers import make_members
@@ -175,9 +175,45 @@ class GroupVectorEnv(VectorEnv):
         super().reset(seed=seed)
         if seed is not None:
             self._starts.rewind()
+        self._clear()
+        self._begin(range(self.num_groups), dict(options or {}))
+        return self._started()
+
+    def reset_to(self, starts: Sequence[GroupStart]) -> tuple[Any, dict[str, Any]]:
+        """Start one trajectory in every member of these groups, the first groups; the others idle.
+
+        Where several processes share the groups of one batch, this gives each group the same start and the same id
+        whichever process runs it.
+
+        Args:
+            starts: at most one for each group.
+
+        Raises:
+            InvalidArgumentError: more starts than groups.
+
+        >>> import gymnasium as gym, vla_envs
+        >>> envs = gym.make_vec("VLA-Tabletop-v0", num_envs=4, vectorization_mode="vector_entry_point", group_size=2)
+        >>> observations, infos = envs.reset_to([GroupStart(7, seed=0, prompt=Prompt(1, 3))])
+        >>> infos["group_id"].tolist(), infos["init_state_id"][:2].tolist()
+        ([7, 7, -1, -1], [3, 3])
+        """
+        if len(starts) > self.num_groups:
+            raise InvalidArgumentError(
+                f"Expect at most {self.num_groups} `starts`, one for each group, actually: {len(starts)}."
+            )
+        self._clear()
+        placed = {group: self._starts.place(group, start) for group, start in enumerate(starts)}
+        self._group_ids[: len(starts)] = [start.group_id for start in starts]
+        self._launch(placed, idle=range(len(starts), self.num_groups))
+        return self._started()
+
+    def _clear(self) -> None:
+        """Forget what the groups were in the middle of."""
         self._starts.forget_faults()
         self._over[:] = self._selected[:] = False
-        self._begin(range(self.num_groups), dict(options or {}))
+
+    def _started(self) -> tuple[Any, dict[str, Any]]:
+        """What the first step of the groups shows."""
         if self.vote is not None:
             _check_voters(compress(self._episodes.infos, self.active))
         return self._stack(), self._gather()
@@ -277,22 +313,27 @@ class GroupVectorEnv(VectorEnv):
 
     def _begin(self, groups: Iterable[int], options: dict[str, Any]) -> None:
         """Start new trajectories in these groups; those for which no prompt is left idle."""
-        firsts: dict[int, Start] = {}
-        idle: list[int] = []
-        for group in groups:
-            members = self._members_of(group)
-            start = self._starts.draw(group, options, self.np_random)
-            self._group_ids[group] = NO_GROUP if start is None else next(self._new_ids)
-            if start is None:
-                idle += members
-                if self._episodes.observations[members.start] is not None:
-                    continue
-                start = Start(0, options)  # even an idle member is observed
-            self._temperatures[members, 0] = self.temperatures
-            firsts[members.start] = start
+        drawn = {group: self._starts.draw(group, options, self.np_random) for group in groups}
+        starts = {group: start for group, start in drawn.items() if start is not None}
+        for group in starts:
+            self._group_ids[group] = next(self._new_ids)
+        self._launch(starts, idle=drawn.keys() - starts.keys(), options=options)
+
+    def _launch(
+        self, starts: Mapping[int, Start], idle: Iterable[int], options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Start the trajectories of the groups of ``starts``; those of ``idle`` wait without any."""
+        firsts = {self._members_of(group).start: start for group, start in starts.items()}
+        waiting = [member for group in idle for member in self._members_of(group)]
+        for group in idle:
+            self._group_ids[group] = NO_GROUP
+            if self._episodes.observations[self._members_of(group).start] is None:
+                firsts[self._members_of(group).start] = Start(0, options or {})  # even an idle member is observed
+        for first in firsts:
+            self._temperatures[self._members_of(first // self.group_size), 0] = self.temperatures
         self._episodes.begin(self.members.reset(firsts))
         self._episodes.begin(self.members.reset(self._follow(firsts)))
-        self._episodes.idle(idle)
+        self._episodes.idle(waiting)
 
     def _follow(self, firsts: Mapping[int, Start]) -> dict[int, Start]:
         """Where the others of the groups begin: at the prompt that their first member is at."""
