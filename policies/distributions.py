@@ -22,12 +22,17 @@ class TokenDistribution:
             logits = logits / temperature.float()[:, :, None]
         self.log_probs = torch.log_softmax(logits, dim=-1)
 
-    def sample(self) -> Tensor:
-        """Sampled tokens, int64 (B, slots)."""
-        # One uniform number a slot against the cumulative probabilities; multinomial takes no 3-D input.
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """Sampled tokens, int64 (B, slots): uniform numbers through the inverse cumulative distribution.
+
+        Args:
+            noise: float32 (B, slots) in [0, 1), which determines the tokens; None draws it.
+        """
         cumulative = self.log_probs.exp().cumsum(-1)
-        # 1 - rand lies in (0, 1]: a draw of exactly 0 would pick the first bin however improbable it is.
-        uniform = (1.0 - torch.rand_like(cumulative[..., :1])) * cumulative[..., -1:]
+        if noise is None:
+            noise = torch.rand_like(cumulative[..., 0])
+        # 1 - noise lies in (0, 1]: a draw of exactly 0 would pick the first bin however improbable it is.
+        uniform = (1.0 - noise[..., None]) * cumulative[..., -1:]
         return (cumulative < uniform).sum(-1)
 
     def mode(self) -> Tensor:

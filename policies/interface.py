@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,12 @@ class Policy(nn.Module, ABC):
         return self.logits_and_value(observations)[1]
 
     def get_action_and_value(
-        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None, *, greedy: bool = False
+        self,
+        observations: Mapping[str, Tensor],
+        tokens: Tensor | None = None,
+        *,
+        greedy: bool = False,
+        noise: Tensor | None = None,
     ) -> ActionSample:
         """Decide, or judge given ``tokens``; rollout and update call the same function.
 
@@ -78,11 +84,13 @@ class Policy(nn.Module, ABC):
             observations: batched tensors; ``temperature`` (B, 1) divides the logits when present.
             tokens: (B, slots) to judge; None samples.
             greedy: take the most probable tokens instead of sampling.
+            noise: float32 (B, slots), uniform in [0, 1): determines what is sampled of each row, whoever else is in
+                the batch; None draws it from torch's generator.
         """
         logits, value = self.logits_and_value(observations)
         distribution = TokenDistribution(logits, observations.get(TEMPERATURE))
         if tokens is None:
-            tokens = distribution.mode() if greedy else distribution.sample()
+            tokens = distribution.mode() if greedy else distribution.sample(noise)
         return ActionSample(tokens, distribution.log_prob(tokens), distribution.entropy(), value)
 
     def evaluate_actions(self, observations: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,6 +108,10 @@ class Policy(nn.Module, ABC):
         """
         logits, _ = self.logits_and_value(observations)
         return token_cross_entropy(logits, self.encode(actions), mask)
+
+    def frozen_copy(self) -> Policy:
+        """A copy that stays as this policy is now: in evaluation mode, with nothing to train."""
+        return copy.deepcopy(self).eval().requires_grad_(False)
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, Tensor]) -> Tensor:

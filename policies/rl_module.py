@@ -11,6 +11,7 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from policies.interface import ActionSample
 from policies.registry import load_policy
 
 ACTION_TOKENS = "action_tokens"
@@ -19,25 +20,38 @@ TOKEN_LOGP = "token_logp"
 """Column: float32 (B, slots), their log-probabilities at the temperature that sampled them."""
 TOKEN_ENTROPY = "token_entropy"
 """Column: float32 (B, slots), in nats."""
+REF_LOGP = "ref_logp"
+"""Column: float32 (B, slots), log-probabilities of the sampled tokens under the frozen reference, same temperature."""
+NOISE = "noise"
+"""Batch key beside the observations, optional: float32 (B, slots), uniform in [0, 1), determines the sampled tokens."""
 
 
 class VLAModule(TorchRLModule, ValueFunctionAPI):
     """Hosts a :class:`~policies.interface.Policy`.
 
-    ``model_config`` has ``policy``: the keywords of :func:`~policies.registry.load_policy`.
+    ``model_config`` has ``policy``: the keywords of :func:`~policies.registry.load_policy`, and
+    optionally ``reference``: True keeps a frozen copy of the policy as it was built, whatever state
+    is set later, and adds its log-probabilities (:data:`REF_LOGP`) to the columns of exploration.
     Rollouts return decoded actions for the environment and, as columns of the episode, the tokens
     with their log-probabilities: logits are never stored.
     """
 
     def setup(self) -> None:
-        """Build or load the policy."""
+        """Build or load the policy, and its reference where one is asked for."""
         self.policy = load_policy(**self.model_config["policy"])
+        self.reference = self.policy.frozen_copy() if self.model_config.get("reference", False) else None
 
+    @torch.no_grad()
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        return self._decide(batch, greedy=False)
+        observations = batch[Columns.OBS]
+        outputs = self._columns(self.policy.get_action_and_value(observations, noise=batch.get(NOISE)))
+        if self.reference is not None:
+            _, outputs[REF_LOGP], _ = self.reference.evaluate_actions(observations, outputs[ACTION_TOKENS])
+        return outputs
 
+    @torch.no_grad()
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        return self._decide(batch, greedy=True)
+        return self._columns(self.policy.get_action_and_value(batch[Columns.OBS], greedy=True))
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         sample = self.policy.get_action_and_value(batch[Columns.OBS], batch[ACTION_TOKENS])
@@ -66,12 +80,10 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
             for name, value in state.items():
                 own[name].copy_(torch.from_numpy(np.array(value)))
 
-    def _decide(self, batch: dict[str, Any], greedy: bool) -> dict[str, Tensor]:
-        with torch.no_grad():
-            sample = self.policy.get_action_and_value(batch[Columns.OBS], greedy=greedy)
-            return {
-                Columns.ACTIONS: self.policy.decode(sample.tokens),
-                Columns.ACTION_LOGP: sample.token_logp.sum(-1),
-                ACTION_TOKENS: sample.tokens,
-                TOKEN_LOGP: sample.token_logp,
-            }
+    def _columns(self, sample: ActionSample) -> dict[str, Tensor]:
+        return {
+            Columns.ACTIONS: self.policy.decode(sample.tokens),
+            Columns.ACTION_LOGP: sample.token_logp.sum(-1),
+            ACTION_TOKENS: sample.tokens,
+            TOKEN_LOGP: sample.token_logp,
+        }

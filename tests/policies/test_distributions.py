@@ -73,6 +73,18 @@ def test_sampled_frequencies_are_softmax_of_logits_over_temperature(temperature)
     assert ((frequencies - expected).abs() < 5 * error + 1e-6).all()
 
 
+@given(seeds, temperatures)
+def test_evenly_spread_noise_gives_the_probabilities(seed, temperature):
+    """Of 1000 numbers spread over [0, 1), each bin gets its share, up to one at either end."""
+    draws = 1000
+    logits = random_logits(seed, rows=1).expand(draws, 3, 7)
+    noise = ((torch.arange(draws) + 0.5) / draws)[:, None].expand(draws, 3)
+    tokens = TokenDistribution(logits, column(temperature, draws)).sample(noise)
+    counts = torch.nn.functional.one_hot(tokens, 7).sum(0)
+    expected = draws * torch.softmax(logits[0] / temperature, -1)
+    assert (counts - expected).abs().max() <= 1.01
+
+
 def test_slots_are_sampled_independently():
     """Two slots of one distribution agree no more often than by chance."""
     torch.manual_seed(0)
@@ -98,6 +110,15 @@ def test_impossible_tokens_are_never_sampled():
     logits = torch.zeros(10_000, 1, 4)
     logits[..., [0, 2]] = -torch.inf
     assert set(TokenDistribution(logits).sample().flatten().tolist()) == {1, 3}
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0 - 2.0**-24])
+@pytest.mark.parametrize("impossible", [[0, 1], [3, 4], [0, 4]])
+def test_extreme_noise_picks_possible_tokens(noise, impossible):
+    """The least and the largest float32 of [0, 1)."""
+    logits = torch.zeros(1, 1, 5)
+    logits[..., impossible] = -torch.inf
+    assert TokenDistribution(logits).sample(torch.full((1, 1), noise)).item() not in impossible
 
 
 def test_half_precision_logits_are_normalised_in_full_precision():

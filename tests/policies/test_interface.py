@@ -49,6 +49,31 @@ def test_sampling_differs_from_call_to_call():
     assert (first != second).any()
 
 
+def test_noise_determines_what_is_sampled():
+    """Row by row, whoever else is in the batch, and whatever torch's generator does."""
+    policy, observations = fresh_policy(), observe(6, temperature=TEMPERATURES[:, None])
+    noise = torch.rand(6, policy.slots, generator=torch.Generator().manual_seed(0))
+    tokens = policy.get_action_and_value(observations, noise=noise).tokens
+    assert len(tokens.unique()) > 1
+    for rows in ([4], [5, 1, 3]):
+        some = {key: each[rows] for key, each in observations.items()}
+        assert torch.equal(policy.get_action_and_value(some, noise=noise[rows]).tokens, tokens[rows])
+
+
+def test_a_frozen_copy_stays_as_the_policy_was():
+    """It has nothing to train, and the policy has all it had."""
+    policy, observations = fresh_policy().train(), observe(4)
+    before, copied = policy.act(observations), policy.frozen_copy()
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.1)
+    assert torch.equal(copied.act(observations), before)
+    assert not copied.training
+    assert policy.training
+    assert not any(each.requires_grad for each in copied.parameters())
+    assert all(each.requires_grad for each in policy.parameters())
+
+
 def test_value_is_one_number_per_row():
     """And the same from either method."""
     policy, observations = fresh_policy(), observe(6)

@@ -5,17 +5,19 @@ import pytest
 import torch
 from ray.rllib.core.columns import Columns
 
-from policies.rl_module import ACTION_TOKENS, TOKEN_ENTROPY, TOKEN_LOGP, VLAModule
+from policies.rl_module import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, VLAModule
 from tests.policies.observations import CONFIG, fresh_policy, observe
 
 TEMPERATURES = torch.linspace(0.5, 1.2, 8)
 
 
-def make_module(seed=0, **policy):
+def make_module(seed=0, reference=False, **policy):
     torch.manual_seed(seed)
     fields = {"chunk_size": 3, "bins": 16, "token_length": 5, "hidden": 32}
     return VLAModule(
-        observation_space=None, action_space=None, model_config={"policy": policy or {"kind": "tiny", "config": fields}}
+        observation_space=None,
+        action_space=None,
+        model_config={"policy": policy or {"kind": "tiny", "config": fields}, "reference": reference},
     )
 
 
@@ -37,6 +39,46 @@ def test_exploration_returns_actions_and_what_an_update_needs():
     assert set(outputs) == {Columns.ACTIONS, Columns.ACTION_LOGP, ACTION_TOKENS, TOKEN_LOGP}
     assert torch.equal(outputs[Columns.ACTIONS], module.policy.decode(outputs[ACTION_TOKENS]))
     assert torch.equal(outputs[Columns.ACTION_LOGP], outputs[TOKEN_LOGP].sum(-1))
+
+
+def test_noise_determines_the_tokens_of_a_row():
+    """Whoever else is in the batch; without noise the next draw is another one."""
+    module, observations = make_module(), observe(8)
+    noise = torch.rand(8, module.policy.slots, generator=torch.Generator().manual_seed(0))
+    batch = {Columns.OBS: observations, NOISE: noise}
+    tokens = module.forward_exploration(batch)[ACTION_TOKENS]
+    alone = {Columns.OBS: {key: each[5:6] for key, each in observations.items()}, NOISE: noise[5:6]}
+    assert torch.equal(module.forward_exploration(alone)[ACTION_TOKENS], tokens[5:6])
+    assert not torch.equal(explore(module, observations)[ACTION_TOKENS], tokens)
+
+
+def test_the_reference_judges_at_the_temperature_that_sampled():
+    """Before any update it is the policy itself."""
+    module = make_module(reference=True)
+    outputs = explore(module, observe(8, temperature=TEMPERATURES))
+    assert torch.equal(outputs[REF_LOGP], outputs[TOKEN_LOGP])
+
+
+def test_the_reference_stays_as_the_policy_was_built():
+    """Whatever state the policy gets."""
+    module = make_module(reference=True)
+    module.set_state(make_module(seed=1).get_state())
+    outputs = explore(module, observe(8))
+    assert (outputs[REF_LOGP] - outputs[TOKEN_LOGP]).abs().max() > 1e-3
+    built = make_module().policy.evaluate_actions(observe(8), outputs[ACTION_TOKENS])[1]
+    assert torch.equal(outputs[REF_LOGP], built)
+
+
+def test_the_reference_neither_trains_nor_travels():
+    """It has no part in the state, which another module takes with or without a reference of its own."""
+    module = make_module(reference=True)
+    assert not any(each.requires_grad for each in module.reference.parameters())
+    state = module.get_state()
+    assert state.keys() == make_module().get_state().keys()
+    explored, alone = make_module(seed=1, reference=True), make_module(seed=1)
+    for other in (explored, alone):
+        other.set_state(state)
+        assert torch.equal(other.policy.act(observe(4)), module.policy.act(observe(4)))
 
 
 def test_inference_is_greedy():
