@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from rllib_configs.evaluation import wilson_interval
@@ -19,17 +20,28 @@ class CurvePoint(NamedTuple):
     successes: int
     episodes: int
 
+    @property
+    def rate(self) -> float:
+        """Share of the episodes that succeeded."""
+        return self.successes / self.episodes
 
-def plot_curve(sampled: Sequence[float], points: Sequence[CurvePoint], title: str, path: Path) -> None:
-    """Sampled success per iteration and greedy held-out success with its 95 % band, as a PNG."""
+
+def plot_curve(sampled: Sequence[float | None], points: Sequence[CurvePoint], title: str, path: Path) -> None:
+    """Sampled success per iteration, with gaps for None, and greedy held-out success with its 95 % band, as a PNG."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(range(1, len(sampled) + 1), sampled, color="#9aa5b1", lw=1, label="training states, sampled")
+    rates = np.array(sampled, float)  # None becomes NaN
+    axes.plot(range(1, len(rates) + 1), rates, color="#9aa5b1", lw=1, label="training states, sampled")
     iterations = [point.iteration for point in points]
     low, high = zip(*(wilson_interval(point.successes, point.episodes) for point in points), strict=True)
     axes.fill_between(iterations, low, high, color="#1f77b4", alpha=0.15, lw=0)
-    greedy = [point.successes / point.episodes for point in points]
-    axes.plot(iterations, greedy, "o-", color="#1f77b4", label="held-out states, greedy (95 % interval)")
+    axes.plot(
+        iterations,
+        [point.rate for point in points],
+        "o-",
+        color="#1f77b4",
+        label="held-out states, greedy (95 % interval)",
+    )
     axes.set(xlabel="iteration", ylabel="success rate", ylim=(0, 1), title=title)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -35,6 +35,13 @@ def test_the_curve_can_be_drawn_before_the_first_iteration(tmp_path):
     assert picture(tmp_path / "curve.png", sampled=(), points=POINTS[:1]).std() > 0
 
 
+def test_an_iteration_without_a_measurement_is_a_gap(tmp_path):
+    """Not a zero."""
+    gap = picture(tmp_path / "gap.png", sampled=(0.1, None, 0.5))
+    assert (gap != picture(tmp_path / "zero.png", sampled=(0.1, 0.0, 0.5))).any()
+    assert (gap != picture(tmp_path / "line.png", sampled=(0.1, 0.3, 0.5))).any()
+
+
 @pytest.mark.parametrize("changes", [{"sampled": (0.1, 0.3, 0.9)}, {"points": [POINTS[0], CurvePoint(5, 9, 10)]}])
 def test_both_curves_are_drawn(tmp_path, changes):
     """Other numbers of either give another picture."""

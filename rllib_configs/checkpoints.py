@@ -1,0 +1,136 @@
+"""Checkpoints of a run: written whole, checked before they are used, the last few kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from policies.interface import Policy
+from rllib_configs.report.curve import CurvePoint
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import atomic_directory
+
+POLICY = "policy"
+TRAINING_FILE = "training.pt"
+RUN_FILE = "run.json"
+SUMS_FILE = "sha256.json"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class RunState:
+    """What a run knows beside what its algorithm knows."""
+
+    iteration: int = 0
+    """Updates so far."""
+    minutes: float = 0.0
+    """Time spent in training and its evaluations so far, over all sessions."""
+    sampled: list[float | None] = field(default_factory=list)
+    """Success rate of the sampled trajectories per iteration; None where none was measured."""
+    curve: list[CurvePoint] = field(default_factory=list)
+    """Greedy evaluations, the first of them at iteration 0."""
+
+
+_STATE = TypeAdapter(RunState)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sound checkpoint on disk."""
+
+    path: Path
+    state: RunState
+
+    def training_state(self) -> dict[str, Any]:
+        """What ``VLAPPO.load_training_state`` takes, on the CPU."""
+        return torch.load(self.path / TRAINING_FILE, map_location="cpu", weights_only=True)
+
+
+class Checkpoints:
+    """The checkpoints in a folder, of which the last ``kept`` stay.
+
+    ``iteration_000012/`` holds ``policy/`` (``save_pretrained``), ``training.pt`` (the training state),
+    ``run.json`` (a :class:`RunState`) and ``sha256.json`` (the checksums of these files).
+    """
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self.folder = folder
+        self.kept = kept
+
+    def save(self, policy: Policy, training_state: Mapping[str, Any], state: RunState) -> Path:
+        """Write a checkpoint aside and rename it into place, then remove those that are not kept.
+
+        Args:
+            policy: as it is after ``state.iteration`` updates.
+            training_state: nested dictionaries and lists of tensors, numbers and strings.
+            state: where the run is.
+        """
+        path = self.folder / f"iteration_{state.iteration:06d}"
+        with atomic_directory(path) as scratch:
+            policy.save_pretrained(scratch / POLICY)
+            torch.save(training_state, scratch / TRAINING_FILE)
+            (scratch / RUN_FILE).write_bytes(_STATE.dump_json(state, indent=2))
+            (scratch / SUMS_FILE).write_text(json.dumps(_checksums(scratch), indent=2))
+        self._remove_all_but_kept(path)
+        return path
+
+    def newest(self) -> Checkpoint:
+        """The newest sound checkpoint; damaged ones are passed over with a warning.
+
+        Raises:
+            InvalidArgumentError: there is none.
+        """
+        looked_at = []
+        for path in sorted(self.folder.glob("iteration_*"), reverse=True):
+            try:
+                return _read(path)
+            except (OSError, ValueError) as error:
+                _log.warning("%s is damaged and is passed over: %s", path, error)
+                looked_at.append(f"{path.name} ({error})")
+        raise InvalidArgumentError(
+            f"{self.folder} has no sound checkpoint: {'; '.join(looked_at) or 'nothing is there'}. "
+            "Start anew with: vla train PRESET"
+        )
+
+    def _remove_all_but_kept(self, last: Path) -> None:
+        # Later ones belong to a course that a resumed run has left; hidden ones were interrupted.
+        course = [path for path in sorted(self.folder.glob("iteration_*")) if path <= last]
+        for path in [*self.folder.glob("iteration_*"), *self.folder.glob(".iteration_*")]:
+            if path not in course[-self.kept :]:
+                shutil.rmtree(path)
+
+
+def _read(path: Path) -> Checkpoint:
+    """Read a checkpoint whose files are all as they were written.
+
+    Raises:
+        OSError, ValueError: one is not; the message names it.
+    """
+    written, present = json.loads((path / SUMS_FILE).read_text()), _checksums(path)
+    changed = sorted(name for name in {*written, *present} if written.get(name) != present.get(name))
+    if changed:
+        raise ValueError(f"missing or not as written: {', '.join(changed)}")
+    return Checkpoint(path, _STATE.validate_json((path / RUN_FILE).read_bytes()))
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SUMS_FILE]
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""The numbers of an iteration by the names that logs show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from numbers import Real
+from typing import Any
+
+GROUPS = ("ttrl", "rollout", "throughput", "memory")
+"""Parts of RLlib's result whose numbers keep their names, whatever they are."""
+
+LEARNER_NAMES = {
+    "policy_loss": "loss/policy",
+    "vf_loss": "loss/value",
+    "total_loss": "loss/total",
+    "gradients_default_optimizer_global_norm": "policy/gradient_norm",
+    "default_optimizer_learning_rate": "policy/learning_rate",
+    "curr_entropy_coeff": "policy/entropy_coeff",
+}
+"""Learner's name -> ours; its other numbers are ``policy/<name>``."""
+
+_BOOKKEEPING = ("num_", "module_train_batch_size", "weights_seq_no")
+
+
+def scalars(result: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of RLlib's result that were measured, by name: NaN stands for nothing.
+
+    Groups: ``ttrl/``, ``rollout/``, ``throughput/`` and ``memory/`` as they are, ``policy/`` and ``loss/``
+    from the learner, ``time/<phase>_s`` from the timers, in seconds.
+
+    >>> learner = {"policy_loss": -0.5, "approx_kl": 0.25, "vf_loss": float("nan")}
+    >>> result = {"ttrl": {"reward": 1.0}, "learners": {"default_policy": learner}, "timers": {"sampling_timer": 3}}
+    >>> scalars(result)
+    {'ttrl/reward': 1.0, 'loss/policy': -0.5, 'policy/approx_kl': 0.25, 'time/sampling_s': 3.0}
+    """
+    return {name: float(value) for name, value in _named(result) if not math.isnan(value)}
+
+
+def _named(result: Mapping[str, Any]) -> Iterator[tuple[str, Real]]:
+    for group in GROUPS:
+        yield from ((f"{group}/{name}", value) for name, value in _numbers(result.get(group)))
+    for name, value in _numbers(result.get("learners", {}).get("default_policy")):
+        if not name.startswith(_BOOKKEEPING):
+            yield LEARNER_NAMES.get(name, f"policy/{name}"), value
+    for name, value in _numbers(result.get("timers")):
+        yield f"time/{name.removesuffix('_timer')}_s", value
+    if "time_this_iter_s" in result:
+        yield "time/iteration_s", result["time_this_iter_s"]
+
+
+def _numbers(group: Mapping[str, Any] | None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The numbers of nested dictionaries, their keys joined by slashes."""
+    for key, value in (group or {}).items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, Real):
+            yield prefix + key, value
