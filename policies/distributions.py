@@ -1,19 +1,60 @@
-"""The distribution over action tokens, the same at rollout and at update."""
+"""Distributions over action tokens, the same at rollout and at update.
+
+Everything is computed in float32, so that the ratio of a fresh update to its rollout is 1.
+"""
 
 from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
+LEAST_NOISE = 2.0**-25
+"""What a noise of 0 counts as where its quantile is minus infinity: half the step of float32 noise in [0.5, 1)."""
 
-class TokenDistribution:
-    """Independent categoricals over the slots of an action chunk: softmax(logits / T).
 
-    Everything is computed in float32, so that the ratio of a fresh update to its rollout is 1.
+class ActionDistribution(ABC):
+    """Independent distributions over the slots of an action chunk, at the temperature of each row.
+
+    What a slot holds is a token: the index of a bin (int64), or a number (float32).
+    """
+
+    @abstractmethod
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """Sampled tokens (B, slots): uniform numbers through the inverse cumulative distribution.
+
+        Args:
+            noise: float32 (B, slots) in [0, 1), which determines the tokens; None draws it from torch's generator.
+        """
+
+    @abstractmethod
+    def mode(self) -> Tensor:
+        """Most probable tokens (B, slots); they do not depend on the temperature."""
+
+    @abstractmethod
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-probability, or log-density, of each token, float32 (B, slots)."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """Entropy of each slot in nats, float32 (B, slots)."""
+
+
+class TokenDistribution(ActionDistribution):
+    """Categoricals: softmax(logits / T). Tokens are bins, int64.
 
     Args:
         logits: (B, slots, bins).
         temperature: (B, 1) or None for 1. The same T that sampled a trajectory belongs in its update.
+
+    Example:
+        >>> distribution = TokenDistribution(torch.tensor([[[0.0, 2.0], [1.0, 0.0]]]))
+        >>> distribution.mode().tolist()
+        [[1, 0]]
+        >>> distribution.sample(noise=torch.tensor([[0.95, 0.95]])).tolist()
+        [[0, 0]]
     """
 
     def __init__(self, logits: Tensor, temperature: Tensor | None = None) -> None:
@@ -23,11 +64,7 @@ class TokenDistribution:
         self.log_probs = torch.log_softmax(logits, dim=-1)
 
     def sample(self, noise: Tensor | None = None) -> Tensor:
-        """Sampled tokens, int64 (B, slots): uniform numbers through the inverse cumulative distribution.
-
-        Args:
-            noise: float32 (B, slots) in [0, 1), which determines the tokens; None draws it.
-        """
+        """Sampled bins; the more noise, the lower."""
         cumulative = self.log_probs.exp().cumsum(-1)
         if noise is None:
             noise = torch.rand_like(cumulative[..., 0])
@@ -36,25 +73,69 @@ class TokenDistribution:
         return (cumulative < uniform).sum(-1)
 
     def mode(self) -> Tensor:
-        """Most probable tokens, int64 (B, slots); they do not depend on the temperature."""
+        """The bins of the largest logits."""
         return self.log_probs.argmax(-1)
 
     def log_prob(self, tokens: Tensor) -> Tensor:
-        """Log-probability of each token, float32 (B, slots)."""
+        """Log-probability of each bin."""
         return self.log_probs.gather(-1, tokens[..., None])[..., 0]
 
     def entropy(self) -> Tensor:
-        """Entropy of each slot in nats, float32 (B, slots)."""
+        """Entropy of each slot."""
         return -(self.log_probs.exp() * self.log_probs).sum(-1)
 
 
-def token_cross_entropy(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-    """Mean negative log-probability of demonstrated tokens, in nats per token.
+class GaussianDistribution(ActionDistribution):
+    """Normal distributions of standard deviation T * std. Tokens are numbers, float32, not clipped.
+
+    So a schedule of temperatures is a schedule of standard deviations, and T towards 0 is greedy.
 
     Args:
-        logits: (B, slots, bins).
-        tokens: int64 (B, slots).
+        mean: (B, slots).
+        log_std: (slots,) or (B, slots), natural logarithm of the standard deviation at temperature 1.
+        temperature: (B, 1) or None for 1. The same T that sampled a trajectory belongs in its update.
+
+    Example:
+        >>> distribution = GaussianDistribution(torch.zeros(1, 2), torch.zeros(2), temperature=torch.tensor([[0.5]]))
+        >>> distribution.sample(noise=torch.tensor([[0.5, 0.8413447]])).round(decimals=4).tolist()
+        [[0.0, 0.5]]
+    """
+
+    def __init__(self, mean: Tensor, log_std: Tensor, temperature: Tensor | None = None) -> None:
+        self.mean = mean.float()
+        log_std = log_std.float()
+        if temperature is not None:
+            log_std = log_std + temperature.float().log()
+        self.log_std = log_std.expand_as(self.mean)
+
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """Sampled numbers; the more noise, the larger."""
+        if noise is None:
+            noise = torch.rand_like(self.mean)
+        # Detached, as bins are: a log-probability must not be differentiated through what was sampled.
+        return (self.mean + self.log_std.exp() * torch.special.ndtri(noise.clamp(min=LEAST_NOISE))).detach()
+
+    def mode(self) -> Tensor:
+        """The means."""
+        return self.mean.detach()
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """Log-density of each number."""
+        standardised = (tokens - self.mean) / self.log_std.exp()
+        return -0.5 * standardised.square() - self.log_std - 0.5 * math.log(2.0 * math.pi)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy of each slot, which is negative for small standard deviations."""
+        return self.log_std + 0.5 * math.log(2.0 * math.pi * math.e)
+
+
+def negative_log_likelihood(distribution: ActionDistribution, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean negative log-probability of demonstrated tokens, in nats per token; for bins this is cross-entropy.
+
+    Args:
+        distribution: over (B, slots).
+        tokens: (B, slots).
         mask: (B, K): 1 for the actions that exist; each has slots / K tokens.
     """
     token_mask = mask.repeat_interleave(tokens.shape[1] // mask.shape[1], dim=1)
-    return -(TokenDistribution(logits).log_prob(tokens) * token_mask).sum() / token_mask.sum()
+    return -(distribution.log_prob(tokens) * token_mask).sum() / token_mask.sum()

@@ -11,17 +11,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from policies.distributions import TokenDistribution, token_cross_entropy
-from vla_envs.spec import TEMPERATURE
+from policies.distributions import ActionDistribution, negative_log_likelihood
 
 
 class ActionSample(NamedTuple):
     """What a policy decided, with what an update needs to know about it."""
 
     tokens: Tensor
-    """int64 (B, slots): the action tokens."""
+    """(B, slots): the action tokens, int64 where they are bins, float32 where they are the numbers themselves."""
     token_logp: Tensor
-    """float32 (B, slots): log-probability of each token at the trajectory's temperature."""
+    """float32 (B, slots): log-probability (or -density) of each token at the trajectory's temperature."""
     entropy: Tensor
     """float32 (B, slots): entropy of each slot in nats."""
     value: Tensor
@@ -29,10 +28,11 @@ class ActionSample(NamedTuple):
 
 
 class Policy(nn.Module, ABC):
-    """A policy over chunks of discretised actions.
+    """A policy over chunks of actions.
 
     Observations are dictionaries of batched tensors, images uint8 (B, H, W, 3). A chunk of K
-    actions of A dimensions is ``slots = K * A`` tokens, action after action.
+    actions of A dimensions is ``slots = K * A`` tokens, action after action. Tokens are bins
+    (int64) or, where the policy is Gaussian, the unclipped numbers themselves (float32).
     """
 
     chunk_size: int
@@ -46,16 +46,16 @@ class Policy(nn.Module, ABC):
         return self.chunk_size * self.action_dim
 
     @abstractmethod
-    def logits_and_value(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Action logits (B, slots, bins) before any temperature, and values (B,)."""
+    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[ActionDistribution, Tensor]:
+        """The distribution over tokens (B, slots) at ``temperature`` (1 when absent), and values float32 (B,)."""
 
     @abstractmethod
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, slots) as actions, float32 (B, K, A)."""
+        """Tokens (B, slots) as the actions an environment takes, float32 (B, K, A)."""
 
     @abstractmethod
     def encode(self, actions: Tensor) -> Tensor:
-        """Actions (B, K, A) as the nearest tokens, int64 (B, slots)."""
+        """Actions (B, K, A) as the nearest tokens (B, slots)."""
 
     @classmethod
     @abstractmethod
@@ -68,7 +68,7 @@ class Policy(nn.Module, ABC):
 
     def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
         """The critic's estimate, float32 (B,)."""
-        return self.logits_and_value(observations)[1]
+        return self.distribution_and_value(observations)[1]
 
     def get_action_and_value(
         self,
@@ -81,14 +81,14 @@ class Policy(nn.Module, ABC):
         """Decide, or judge given ``tokens``; rollout and update call the same function.
 
         Args:
-            observations: batched tensors; ``temperature`` (B, 1) divides the logits when present.
+            observations: batched tensors; ``temperature`` (B, 1), when present, divides logits or multiplies standard
+                deviations.
             tokens: (B, slots) to judge; None samples.
             greedy: take the most probable tokens instead of sampling.
             noise: float32 (B, slots), uniform in [0, 1): determines what is sampled of each row, whoever else is in
                 the batch; None draws it from torch's generator.
         """
-        logits, value = self.logits_and_value(observations)
-        distribution = TokenDistribution(logits, observations.get(TEMPERATURE))
+        distribution, value = self.distribution_and_value(observations)
         if tokens is None:
             tokens = distribution.mode() if greedy else distribution.sample(noise)
         return ActionSample(tokens, distribution.log_prob(tokens), distribution.entropy(), value)
@@ -99,15 +99,15 @@ class Policy(nn.Module, ABC):
         return sample.value, sample.token_logp, sample.entropy
 
     def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
-        """The loss of behaviour cloning: cross-entropy of the demonstrated action tokens.
+        """The loss of behaviour cloning: negative log-likelihood of the demonstrated action tokens.
 
         Args:
             observations: batched tensors.
             actions: (B, K, A), the expert's.
             mask: (B, K), 1 for the actions that exist.
         """
-        logits, _ = self.logits_and_value(observations)
-        return token_cross_entropy(logits, self.encode(actions), mask)
+        distribution, _ = self.distribution_and_value(observations)
+        return negative_log_likelihood(distribution, self.encode(actions), mask)
 
     def frozen_copy(self) -> Policy:
         """A copy that stays as this policy is now: in evaluation mode, with nothing to train."""

@@ -15,7 +15,7 @@ from policies.interface import ActionSample
 from policies.registry import load_policy
 
 ACTION_TOKENS = "action_tokens"
-"""Column: int64 (B, slots), the tokens that were sampled."""
+"""Column: (B, slots), the tokens that were sampled: int64 bins, or the unclipped float32 numbers of a Gaussian."""
 TOKEN_LOGP = "token_logp"
 """Column: float32 (B, slots), their log-probabilities at the temperature that sampled them."""
 TOKEN_ENTROPY = "token_entropy"
@@ -33,7 +33,7 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     optionally ``reference``: True keeps a frozen copy of the policy as it was built, whatever state
     is set later, and adds its log-probabilities (:data:`REF_LOGP`) to the columns of exploration.
     Rollouts return decoded actions for the environment and, as columns of the episode, the tokens
-    with their log-probabilities: logits are never stored.
+    with their log-probabilities: logits, or means, are never stored.
     """
 
     def setup(self) -> None:

@@ -1,4 +1,4 @@
-"""A small token policy with a VLA's interface, trainable on a CPU in minutes."""
+"""A small policy with a VLA's interface, trainable on a CPU in minutes."""
 
 from policies.tiny.config import TinyConfig
 from policies.tiny.model import TinyPolicy

@@ -16,8 +16,10 @@ class TinyConfig:
     """K: actions per decision."""
     action_dim: int = ACTION_DIM
     """A: numbers per action."""
+    head: str = "tokens"
+    """``tokens``: a choice among ``bins``; ``gaussian``: continuous actions."""
     bins: int = 256
-    """Tokens per action dimension, evenly spaced over [-1, 1]."""
+    """Tokens per action dimension, evenly spaced over [-1, 1]; a Gaussian head has none."""
     image_keys: tuple[str, ...] = (IMAGE,)
     """Which images of the observation are looked at; () makes the policy blind."""
     state_scale: tuple[float, ...] = (10.0, 10.0, 10.0, 1.0, 1.0, 1.0, 25.0, 25.0)

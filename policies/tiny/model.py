@@ -1,10 +1,9 @@
-"""A small token policy: image key points, instruction and proprioception to an action chunk."""
+"""A small policy: image key points, instruction and proprioception to an action chunk."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,27 +12,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from policies.distributions import token_cross_entropy
+from policies.distributions import ActionDistribution, negative_log_likelihood
+from policies.heads import GaussianHead, TokenHead
 from policies.interface import Policy
 from policies.tiny.config import TinyConfig
-from vla_envs.errors import InvalidArgumentError, MissingAssetsError
+from vla_envs.errors import InvalidArgumentError, MissingAssetsError, check_choice
 from vla_envs.files import atomic_directory
-from vla_envs.spec import STATE
+from vla_envs.spec import STATE, TEMPERATURE
 from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 
-INITIAL_STD = 0.3
-LEAST_STD = 0.05
-"""Standard deviations of an action at temperature 1, in action units: at the start of cloning, and at least."""
+HEADS = ("tokens", "gaussian")
 
 WAYPOINT_DIM = 3
 """The way point is where the chunk leads: dx dy dz, summed over its actions."""
 WAYPOINT_SCALE = 4.0
 """Action units per unit of the way point, which brings it to order one."""
 WAYPOINT_WEIGHT = 200.0
-"""Weight of its squared error beside the cross-entropy (nats per token)."""
+"""Weight of its squared error beside the negative log-likelihood (nats per token)."""
 
 
 class TinyPolicy(Policy):
@@ -41,7 +39,10 @@ class TinyPolicy(Policy):
 
     The instruction attends to the patches of each image; where each of its heads looks (a spatial
     softmax, arXiv 1504.00702) is a key point. From key points, instruction and proprioception
-    comes a way point, and from all of them ``bins`` logits for every slot of the chunk.
+    comes a way point, and from all of them a distribution for every slot of the chunk.
+
+    Raises:
+        InvalidArgumentError: a configuration with an unknown ``head``.
 
     Example:
         >>> import torch
@@ -58,6 +59,7 @@ class TinyPolicy(Policy):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
+        check_choice("head", config.head, HEADS)
         self.config = config
         self.chunk_size, self.action_dim = config.chunk_size, config.action_dim
         self.language = InstructionEncoder(config)
@@ -65,43 +67,45 @@ class TinyPolicy(Policy):
         features = 2 * config.heads * len(config.image_keys) + len(config.state_scale) + InstructionEncoder.width
         self.waypoint = nn.Sequential(*_hidden_layers(features, config.hidden), nn.Linear(config.hidden, WAYPOINT_DIM))
         self.trunk = nn.Sequential(*_hidden_layers(features + WAYPOINT_DIM, config.hidden))
-        self.action_head = ActionHead(config, self.slots)
+        if config.head == "gaussian":
+            self.action_head = GaussianHead(config.hidden, self.slots)
+        else:
+            self.action_head = TokenHead(config.hidden, self.slots, config.bins)
         self.value_head = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1))
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
 
-    def logits_and_value(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Action logits (B, slots, bins) and values (B,)."""
-        logits, value, _ = self._forward(observations)
-        return logits, value
+    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[ActionDistribution, Tensor]:
+        """The distribution over tokens (B, slots) and values (B,)."""
+        hidden, _ = self._hidden(observations)
+        return self.action_head(hidden, observations.get(TEMPERATURE)), self.value_head(hidden)[:, 0]
 
     def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
-        """Cross-entropy of the demonstrated tokens, and the squared error of the way point.
+        """Negative log-likelihood of the demonstrated tokens, and the squared error of the way point.
 
-        Cross-entropy over fine bins says little about distances: without the way point the key
+        The likelihood of fine bins says little about distances: without the way point the key
         points take ten times as many steps to find what the instruction names.
         """
-        logits, _, waypoint = self._forward(observations)
+        hidden, waypoint = self._hidden(observations)
         demonstrated = (actions * mask[..., None]).sum(1)[:, :WAYPOINT_DIM] / WAYPOINT_SCALE
         error = (waypoint - demonstrated).square().mean()
-        return token_cross_entropy(logits, self.encode(actions), mask) + WAYPOINT_WEIGHT * error
+        likelihood_loss = negative_log_likelihood(self.action_head(hidden), self.encode(actions), mask)
+        return likelihood_loss + WAYPOINT_WEIGHT * error
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, slots) as the centres of their bins, float32 (B, K, A) in [-1, 1]."""
-        return self.action_head.centres[tokens].unflatten(1, (self.chunk_size, self.action_dim))
+        """Tokens (B, slots) as actions, float32 (B, K, A) in [-1, 1]."""
+        return self.action_head.decode(tokens).unflatten(1, (self.chunk_size, self.action_dim))
 
     def encode(self, actions: Tensor) -> Tensor:
-        """Actions (B, K, A) as the nearest tokens, int64 (B, slots)."""
-        scaled = (actions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (self.config.bins - 1)
-        return scaled.round().long().flatten(1)
+        """Actions (B, K, A) as the nearest tokens (B, slots)."""
+        return self.action_head.encode(actions.flatten(1))
 
-    def _forward(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, values and the way point: the translation of the whole chunk, (B, 3) in action units / 4."""
+    def _hidden(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The trunk's output, and the way point: the translation of the whole chunk, (B, 3) in action units / 4."""
         language = self.language(observations[INSTRUCTION_TOKENS])
         points = [encoder(observations[key], language) for key, encoder in self.vision.items()]
         features = torch.cat([*points, observations[STATE] * self.state_scale, language], dim=-1)
         waypoint = self.waypoint(features)
-        hidden = self.trunk(torch.cat([waypoint, features], dim=-1))
-        return self.action_head(hidden), self.value_head(hidden)[:, 0], waypoint
+        return self.trunk(torch.cat([waypoint, features], dim=-1)), waypoint
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> TinyPolicy:
@@ -195,22 +199,3 @@ def spatial_softmax(maps: Tensor) -> Tensor:
     x = torch.linspace(-1.0, 1.0, width, device=maps.device)
     y = torch.linspace(-1.0, 1.0, height, device=maps.device)
     return torch.cat([(weights.sum(2) * x).sum(-1), (weights.sum(3) * y).sum(-1)], dim=-1)
-
-
-class ActionHead(nn.Module):
-    """Hidden (B, width) to logits (B, slots, bins) of a discretised normal distribution per slot.
-
-    Bins next to each other are alike, so what one sampled token teaches moves its neighbours too;
-    256 independent logits per slot need far more data, and group RL scatters their probability.
-    """
-
-    def __init__(self, config: TinyConfig, slots: int) -> None:
-        super().__init__()
-        self.mean = nn.Linear(config.hidden, slots)
-        self.log_std = nn.Parameter(torch.full((slots,), math.log(INITIAL_STD)))
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, config.bins), persistent=False)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """The logits (B, slots, bins)."""
-        std = self.log_std.exp().clamp(min=LEAST_STD)[:, None]
-        return -0.5 * ((self.centres - self.mean(hidden)[..., None]) / std).square()

@@ -1,18 +1,27 @@
-"""A small policy and random observations for it."""
+"""Small policies and random observations for them."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import torch
 
 from policies.tiny import TinyConfig, TinyPolicy
 
 CONFIG = TinyConfig(chunk_size=3, bins=16, token_length=5, hidden=32)
+GAUSSIAN = dataclasses.replace(CONFIG, head="gaussian")
 
 
 def fresh_policy(seed=0, config=CONFIG) -> TinyPolicy:
     """A small policy of random weights."""
     torch.manual_seed(seed)
     return TinyPolicy(config)
+
+
+def decide(policy, observations):
+    """What defines the distribution of each slot, the log-probabilities of its bins or the mean, and the value."""
+    distribution, value = policy.distribution_and_value(observations)
+    return (distribution.mean if policy.config.head == "gaussian" else distribution.log_probs), value
 
 
 def observe(rows, seed=0, temperature=None):

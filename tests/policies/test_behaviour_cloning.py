@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.behaviour_cloning import Demonstrations, clone
-from tests.policies.observations import fresh_policy, observe
+from tests.policies.observations import CONFIG, GAUSSIAN, decide, fresh_policy, observe
 
 
 def demonstrate(rows=32):
@@ -30,10 +30,11 @@ def cloned(demonstrations, policy=None, **changes):
     return policy, losses
 
 
-def test_the_policy_learns_to_do_what_was_shown():
+@pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
+def test_the_policy_learns_to_do_what_was_shown(config):
     """Its greedy actions come close to the demonstrated ones."""
     demonstrations = demonstrate()
-    policy, _ = cloned(demonstrations)
+    policy, _ = cloned(demonstrations, fresh_policy(config=config))
     observations = {key: torch.from_numpy(each) for key, each in demonstrations.observations.items()}
     error = (policy.act(observations) - torch.from_numpy(demonstrations.actions)).abs()
     untrained = (fresh_policy().act(observations) - torch.from_numpy(demonstrations.actions)).abs()
@@ -52,7 +53,7 @@ def test_every_step_reports_its_loss():
 def test_the_same_seed_gives_the_same_policy():
     """Bit for bit; another seed draws other rows."""
     first, second, other = (cloned(demonstrate(), steps=5, seed=seed)[0] for seed in (0, 0, 1))
-    logits = [policy.logits_and_value(observe(4))[0] for policy in (first, second, other)]
+    logits = [decide(policy, observe(4))[0] for policy in (first, second, other)]
     assert torch.equal(logits[0], logits[1])
     assert not torch.equal(logits[0], logits[2])
 

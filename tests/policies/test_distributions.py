@@ -1,11 +1,11 @@
-"""The distribution over action tokens against PyTorch's own and against frequencies."""
+"""The distributions over action tokens against PyTorch's own and against frequencies."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.distributions import TokenDistribution, token_cross_entropy
+from policies.distributions import GaussianDistribution, TokenDistribution, negative_log_likelihood
 
 seeds = st.integers(0, 2**31 - 1)
 temperatures = st.floats(0.1, 5.0)
@@ -129,18 +129,94 @@ def test_half_precision_logits_are_normalised_in_full_precision():
     torch.testing.assert_close(distribution.log_probs.exp().sum(-1), torch.ones(4, 3))
 
 
-def test_cross_entropy_is_that_of_torch():
+def test_the_likelihood_loss_of_bins_is_the_cross_entropy():
     """In nats per token, over a chunk of 3 actions of 2 numbers."""
     logits = random_logits(0, slots=6)
     tokens = torch.randint(0, 7, (4, 6), generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens.flatten())
-    torch.testing.assert_close(token_cross_entropy(logits, tokens, torch.ones(4, 3)), expected)
+    likelihood_loss = negative_log_likelihood(TokenDistribution(logits), tokens, torch.ones(4, 3))
+    torch.testing.assert_close(likelihood_loss, expected)
 
 
-def test_masked_actions_have_no_part_in_the_cross_entropy():
+def test_masked_actions_have_no_part_in_the_likelihood_loss():
     """All tokens of an action share its mask."""
     logits = random_logits(0, slots=6)
     tokens = torch.randint(0, 7, (4, 6), generator=torch.Generator().manual_seed(0))
     mask = torch.tensor([[1.0, 1.0, 0.0]] * 4)
-    expected = token_cross_entropy(logits[:, :4], tokens[:, :4], torch.ones(4, 2))
-    torch.testing.assert_close(token_cross_entropy(logits, tokens, mask), expected)
+    expected = negative_log_likelihood(TokenDistribution(logits[:, :4]), tokens[:, :4], torch.ones(4, 2))
+    torch.testing.assert_close(negative_log_likelihood(TokenDistribution(logits), tokens, mask), expected)
+
+
+def random_gaussian(seed, temperature=None):
+    """A Gaussian of every slot, and PyTorch's own at that temperature."""
+    generator = torch.Generator().manual_seed(seed)
+    mean, log_std = torch.randn(4, 3, generator=generator), torch.randn(3, generator=generator) - 1.0
+    expected = torch.distributions.Normal(mean, log_std.exp() * (temperature or 1.0))
+    return GaussianDistribution(mean, log_std, None if temperature is None else column(temperature)), expected
+
+
+@given(seeds, temperatures)
+def test_density_is_that_of_torch(seed, temperature):
+    """Of a Normal whose standard deviation is multiplied by T."""
+    distribution, expected = random_gaussian(seed, temperature)
+    numbers = torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(distribution.log_prob(numbers), expected.log_prob(numbers), rtol=1e-4, atol=1e-5)
+
+
+@given(seeds, temperatures)
+def test_differential_entropy_is_that_of_torch(seed, temperature):
+    """Of a Normal whose standard deviation is multiplied by T."""
+    distribution, expected = random_gaussian(seed, temperature)
+    torch.testing.assert_close(distribution.entropy(), expected.entropy(), rtol=1e-4, atol=1e-5)
+
+
+@given(seeds, temperatures)
+def test_noise_is_the_share_of_smaller_numbers(seed, temperature):
+    """The sampled number is the quantile of its noise, so uniform noise gives a Normal."""
+    distribution, expected = random_gaussian(seed, temperature)
+    noise = torch.rand(4, 3, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(expected.cdf(distribution.sample(noise)), noise, rtol=1e-4, atol=1e-5)
+
+
+def test_sampled_numbers_have_the_mean_and_the_deviation():
+    """Within five standard errors, drawn from torch's generator."""
+    torch.manual_seed(0)
+    draws = 20_000
+    mean, log_std = torch.tensor([0.5, -1.0]), torch.tensor([-1.0, 0.3])
+    numbers = GaussianDistribution(mean.expand(draws, 2), log_std, column(0.8, draws)).sample()
+    std = 0.8 * log_std.exp()
+    assert ((numbers.mean(0) - mean).abs() < 5 * std / draws**0.5).all()
+    assert ((numbers.std(0) / std - 1.0).abs() < 5 / (2 * draws) ** 0.5).all()
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0 - 2.0**-24])
+def test_extreme_noise_gives_finite_numbers(noise):
+    """Between five and six standard deviations away."""
+    number = GaussianDistribution(torch.zeros(1, 1), torch.zeros(1)).sample(torch.full((1, 1), noise))
+    assert 5.0 < number.abs().item() < 6.0
+
+
+def test_what_is_sampled_carries_no_gradient():
+    """That of its log-density is the score of the mean, which a path through the sample would cancel."""
+    mean = torch.zeros(1, 1, requires_grad=True)
+    distribution = GaussianDistribution(mean, torch.zeros(1))
+    distribution.log_prob(distribution.sample(torch.full((1, 1), 0.8413447))).backward()
+    torch.testing.assert_close(mean.grad, torch.ones(1, 1))
+
+
+@given(seeds, temperatures)
+def test_the_mode_of_a_gaussian_is_its_mean(seed, temperature):
+    """At any temperature."""
+    distribution, expected = random_gaussian(seed, temperature)
+    assert torch.equal(distribution.mode(), expected.mean)
+
+
+def test_no_temperature_leaves_the_standard_deviation_alone():
+    """It is a temperature of one."""
+    assert torch.equal(random_gaussian(0)[0].log_std, random_gaussian(0, 1.0)[0].log_std)
+
+
+def test_half_precision_means_give_full_precision_numbers():
+    """Rollout and update agree although the network computes in bfloat16."""
+    distribution = GaussianDistribution(torch.zeros(4, 3).bfloat16(), torch.zeros(3).bfloat16(), column(0.7).bfloat16())
+    assert {distribution.sample().dtype, distribution.entropy().dtype} == {torch.float32}

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from policies.interface import Policy
-from tests.policies.observations import fresh_policy, observe
+from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe
 
 TEMPERATURES = torch.linspace(0.6, 0.9, 6)
+
+every_head = pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
 
 
 def test_tokens_per_decision_are_actions_times_dimensions():
@@ -14,9 +16,10 @@ def test_tokens_per_decision_are_actions_times_dimensions():
     assert fresh_policy().slots == 21
 
 
-def test_what_is_sampled_and_what_is_judged_agree():
+@every_head
+def test_what_is_sampled_and_what_is_judged_agree(config):
     """The log-probability of a token is the same where it is sampled and where it is evaluated."""
-    policy, observations = fresh_policy(), observe(6, temperature=TEMPERATURES)
+    policy, observations = fresh_policy(config=config), observe(6, temperature=TEMPERATURES)
     with torch.no_grad():
         sample = policy.get_action_and_value(observations)
         value, token_logp, entropy = policy.evaluate_actions(observations, sample.tokens)
@@ -25,44 +28,49 @@ def test_what_is_sampled_and_what_is_judged_agree():
     assert torch.equal(value, sample.value)
 
 
-def test_the_temperature_changes_log_probabilities():
+@every_head
+def test_the_temperature_changes_log_probabilities(config):
     """It is read from the observations."""
-    policy = fresh_policy()
+    policy = fresh_policy(config=config)
     tokens = policy.get_action_and_value(observe(6)).tokens
     plain = policy.evaluate_actions(observe(6), tokens)[1]
     heated = policy.evaluate_actions(observe(6, temperature=TEMPERATURES), tokens)[1]
     assert (plain - heated).abs().max() > 1e-2
 
 
-def test_greedy_takes_the_most_probable_tokens():
+@every_head
+def test_greedy_takes_the_most_probable_tokens(config):
     """At any temperature."""
-    policy = fresh_policy()
-    logits, _ = policy.logits_and_value(observe(6))
+    policy = fresh_policy(config=config)
     greedy = policy.get_action_and_value(observe(6, temperature=TEMPERATURES), greedy=True)
-    assert torch.equal(greedy.tokens, logits.argmax(-1))
+    assert torch.equal(greedy.tokens, policy.distribution_and_value(observe(6))[0].mode())
 
 
-def test_sampling_differs_from_call_to_call():
+@every_head
+def test_sampling_differs_from_call_to_call(config):
     """Without a seed in between."""
-    policy = fresh_policy()
+    policy = fresh_policy(config=config)
     first, second = (policy.get_action_and_value(observe(6)).tokens for _ in range(2))
     assert (first != second).any()
 
 
-def test_noise_determines_what_is_sampled():
+@every_head
+def test_noise_determines_what_is_sampled(config):
     """Row by row, whoever else is in the batch, and whatever torch's generator does."""
-    policy, observations = fresh_policy(), observe(6, temperature=TEMPERATURES[:, None])
+    policy, observations = fresh_policy(config=config), observe(6, temperature=TEMPERATURES)
     noise = torch.rand(6, policy.slots, generator=torch.Generator().manual_seed(0))
     tokens = policy.get_action_and_value(observations, noise=noise).tokens
     assert len(tokens.unique()) > 1
     for rows in ([4], [5, 1, 3]):
         some = {key: each[rows] for key, each in observations.items()}
-        assert torch.equal(policy.get_action_and_value(some, noise=noise[rows]).tokens, tokens[rows])
+        sampled = policy.get_action_and_value(some, noise=noise[rows]).tokens
+        torch.testing.assert_close(sampled, tokens[rows], rtol=0.0, atol=1e-5)
 
 
-def test_a_frozen_copy_stays_as_the_policy_was():
+@every_head
+def test_a_frozen_copy_stays_as_the_policy_was(config):
     """It has nothing to train, and the policy has all it had."""
-    policy, observations = fresh_policy().train(), observe(4)
+    policy, observations = fresh_policy(config=config).train(), observe(4)
     before, copied = policy.act(observations), policy.frozen_copy()
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -74,17 +82,19 @@ def test_a_frozen_copy_stays_as_the_policy_was():
     assert all(each.requires_grad for each in policy.parameters())
 
 
-def test_value_is_one_number_per_row():
+@every_head
+def test_value_is_one_number_per_row(config):
     """And the same from either method."""
-    policy, observations = fresh_policy(), observe(6)
+    policy, observations = fresh_policy(config=config), observe(6)
     value = policy.get_value(observations)
     assert value.shape == (6,)
     assert torch.equal(value, policy.get_action_and_value(observations).value)
 
 
-def test_act_decodes_the_greedy_tokens():
+@every_head
+def test_act_decodes_the_greedy_tokens(config):
     """A chunk of actions in [-1, 1], with no gradient attached."""
-    policy, observations = fresh_policy(), observe(6)
+    policy, observations = fresh_policy(config=config), observe(6)
     actions = policy.act(observations)
     assert torch.equal(actions, policy.decode(policy.get_action_and_value(observations, greedy=True).tokens))
     assert actions.shape == (6, 3, 7)
@@ -93,5 +103,5 @@ def test_act_decodes_the_greedy_tokens():
 
 def test_a_policy_must_say_how_it_decides():
     """The interface alone cannot be built."""
-    with pytest.raises(TypeError, match="logits_and_value"):
+    with pytest.raises(TypeError, match="distribution_and_value"):
         Policy()

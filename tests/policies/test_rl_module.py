@@ -6,7 +6,7 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from policies.rl_module import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, VLAModule
-from tests.policies.observations import CONFIG, fresh_policy, observe
+from tests.policies.observations import CONFIG, decide, fresh_policy, observe
 
 TEMPERATURES = torch.linspace(0.5, 1.2, 8)
 
@@ -114,9 +114,9 @@ def test_values_are_those_of_the_critic():
 def test_the_state_carries_all_that_makes_a_policy():
     """One module's state makes another of the same configuration decide alike."""
     first, second = make_module(seed=0), make_module(seed=1)
-    assert not torch.equal(*(each.policy.logits_and_value(observe(4))[0] for each in (first, second)))
+    assert not torch.equal(*(decide(each.policy, observe(4))[0] for each in (first, second)))
     second.set_state(first.get_state())
-    assert torch.equal(*(each.policy.logits_and_value(observe(4))[0] for each in (first, second)))
+    assert torch.equal(*(decide(each.policy, observe(4))[0] for each in (first, second)))
 
 
 def test_the_state_is_a_copy():

@@ -7,6 +7,7 @@ from functools import partial
 import gymnasium as gym
 import torch
 
+from policies.distributions import TokenDistribution
 from policies.interface import Policy
 from rllib_configs.experiment import Environment
 from tests.reach_env import ReachEnv
@@ -35,7 +36,7 @@ class Seeker(Policy):
         super().__init__()
         self.decisions = 0
 
-    def logits_and_value(self, observations):
+    def distribution_and_value(self, observations):
         """One of left, stay and right in each direction."""
         self.decisions += len(observations["state"])
         image = observations["image"][..., 0]
@@ -46,7 +47,8 @@ class Seeker(Policy):
         distance = target - observations["state"][:, :2]
         actions = torch.zeros(len(image), 2, 7)
         actions[:, 0, :2] = torch.where(distance.abs() > 0.15, distance.sign(), 0.0)
-        return 100.0 * torch.nn.functional.one_hot(self.encode(actions), 3).float(), torch.zeros(len(image))
+        logits = 100.0 * torch.nn.functional.one_hot(self.encode(actions), 3).float()
+        return TokenDistribution(logits), torch.zeros(len(image))
 
     def decode(self, tokens):
         """As -1, 0 or 1."""

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 import policies.tiny.model
 from policies.tiny import TinyConfig, TinyPolicy
 from policies.tiny.model import spatial_softmax
-from tests.policies.observations import CONFIG, fresh_policy, observe
+from tests.policies.observations import CONFIG, GAUSSIAN, decide, fresh_policy, observe
 from vla_envs.errors import MissingAssetsError
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
@@ -60,8 +60,8 @@ def test_slots_are_action_after_action():
 def test_every_part_of_the_observation_counts(key):
     """Another image, state or instruction gives other logits and another value."""
     first, second = observe(4, seed=0), observe(4, seed=1)
-    logits, value = POLICY.logits_and_value(first)
-    other_logits, other_value = POLICY.logits_and_value({**first, key: second[key]})
+    logits, value = decide(POLICY, first)
+    other_logits, other_value = decide(POLICY, {**first, key: second[key]})
     assert (logits - other_logits).abs().amax((1, 2)).min() > 1e-5
     assert (value - other_value).abs().min() > 1e-7
 
@@ -69,11 +69,9 @@ def test_every_part_of_the_observation_counts(key):
 def test_rows_do_not_see_each_other():
     """A batch equals its rows one by one."""
     observations = observe(5)
-    logits, value = POLICY.logits_and_value(observations)
+    logits, value = decide(POLICY, observations)
     for row in range(5):
-        alone_logits, alone_value = POLICY.logits_and_value(
-            {key: each[row : row + 1] for key, each in observations.items()}
-        )
+        alone_logits, alone_value = decide(POLICY, {key: each[row : row + 1] for key, each in observations.items()})
         torch.testing.assert_close(alone_logits, logits[row : row + 1], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(alone_value, value[row : row + 1], rtol=1e-4, atol=1e-5)
 
@@ -90,28 +88,43 @@ def test_both_cameras_are_looked_at():
     """Another wrist image gives other logits."""
     policy = fresh_policy(config=dataclasses.replace(CONFIG, image_keys=("image", "wrist_image")))
     observations = observe(2)
-    logits = [
-        policy.logits_and_value({**observations, "wrist_image": observe(2, seed=seed)["image"]})[0] for seed in (1, 2)
-    ]
+    logits = [decide(policy, {**observations, "wrist_image": observe(2, seed=seed)["image"]})[0] for seed in (1, 2)]
     assert (logits[0] - logits[1]).abs().max() > 1e-5
 
 
-def test_actions_beyond_the_end_of_a_demonstration_do_not_count():
+@pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
+def test_actions_beyond_the_end_of_a_demonstration_do_not_count(config):
     """Masked actions may be anything where a policy is cloned."""
+    policy = fresh_policy(config=config)
     chunk = torch.rand(4, 3, 7) * 2 - 1
     other = chunk.clone()
     other[:, 2] = -other[:, 2]
     mask, every = torch.tensor([[1.0, 1.0, 0.0]] * 4), torch.ones(4, 3)
-    assert torch.equal(*(POLICY.cloning_loss(observe(4), each, mask) for each in (chunk, other)))
-    assert not torch.equal(*(POLICY.cloning_loss(observe(4), each, every) for each in (chunk, other)))
+    assert torch.equal(*(policy.cloning_loss(observe(4), each, mask) for each in (chunk, other)))
+    assert not torch.equal(*(policy.cloning_loss(observe(4), each, every) for each in (chunk, other)))
 
 
-def test_every_parameter_learns():
-    """A loss of logits and value reaches all of them."""
-    policy = fresh_policy()
-    logits, value = policy.logits_and_value(observe(8))
-    (logits.square().mean() + value.square().mean()).backward()
+@pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
+def test_every_parameter_learns(config):
+    """A loss of log-probabilities and value reaches all of them."""
+    policy = fresh_policy(config=config)
+    value, token_logp, _ = policy.evaluate_actions(observe(8), policy.encode(torch.rand(8, 3, 7)))
+    (token_logp.square().mean() + value.square().mean()).backward()
     assert [name for name, each in policy.named_parameters() if each.grad is None or not each.grad.any()] == []
+
+
+def test_continuous_actions_are_their_own_tokens():
+    """And clipped only where the environment takes them."""
+    policy = fresh_policy(config=GAUSSIAN)
+    chunk = torch.linspace(-2.0, 2.0, 42).reshape(2, 3, 7)
+    assert torch.equal(policy.encode(chunk), chunk.flatten(1))
+    assert torch.equal(policy.decode(policy.encode(chunk)), chunk.clamp(-1.0, 1.0))
+
+
+def test_an_unknown_head_is_refused():
+    """The error names the valid ones."""
+    with pytest.raises(ValueError, match=r"`head`.*'tokens', 'gaussian', actually: 'mixture'"):
+        TinyPolicy(dataclasses.replace(CONFIG, head="mixture"))
 
 
 def test_spatial_softmax_finds_a_bright_pixel():
@@ -128,13 +141,14 @@ def test_key_points_lie_on_the_image(seed):
     assert spatial_softmax(maps).abs().max() <= 1.0 + 1e-6
 
 
-def test_a_checkpoint_gives_the_same_policy(tmp_path):
-    """Configuration, logits and value."""
-    policy = fresh_policy(seed=7)
+@pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
+def test_a_checkpoint_gives_the_same_policy(tmp_path, config):
+    """Configuration, distribution and value."""
+    policy = fresh_policy(seed=7, config=config)
     policy.save_pretrained(tmp_path / "policy")
     loaded = TinyPolicy.from_pretrained(tmp_path / "policy")
     assert loaded.config == policy.config
-    for saved, again in zip(policy.logits_and_value(observe(4)), loaded.logits_and_value(observe(4)), strict=True):
+    for saved, again in zip(decide(policy, observe(4)), decide(loaded, observe(4)), strict=True):
         assert torch.equal(saved, again)
 
 

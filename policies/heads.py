@@ -1,0 +1,77 @@
+"""Action heads: from hidden features to a distribution over the slots of a chunk."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from policies.distributions import ActionDistribution, GaussianDistribution, TokenDistribution
+
+LEAST_STD, INITIAL_STD, MOST_STD = 0.05, 0.3, 1.0
+"""Standard deviations of an action at temperature 1, in action units, which reach from -1 to 1."""
+
+
+class BoundedLogStd(nn.Module):
+    """Learnable log standard deviations (slots,) between those of ``LEAST_STD`` and ``MOST_STD``.
+
+    A sigmoid keeps them inside: unlike clamped ones they have a gradient near their bounds too, so that an
+    entropy bonus can still widen what cloning has narrowed.
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        share = math.log(INITIAL_STD / LEAST_STD) / math.log(MOST_STD / LEAST_STD)
+        self.share_logit = nn.Parameter(torch.full((slots,), math.log(share / (1.0 - share))))
+
+    def forward(self) -> Tensor:
+        """The log standard deviations (slots,)."""
+        return math.log(LEAST_STD) + math.log(MOST_STD / LEAST_STD) * self.share_logit.sigmoid()
+
+
+class GaussianHead(nn.Module):
+    """Hidden (B, width) to a normal distribution per slot, whose standard deviation is the same in every state."""
+
+    def __init__(self, width: int, slots: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(width, slots)
+        self.log_std = BoundedLogStd(slots)
+
+    def forward(self, hidden: Tensor, temperature: Tensor | None = None) -> ActionDistribution:
+        """The distribution over float32 tokens (B, slots); ``temperature`` (B, 1) or None for 1."""
+        return GaussianDistribution(self.mean(hidden), self.log_std(), temperature)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Actions (B, slots) as the environment takes them: clipped to [-1, 1], which the tokens are not."""
+        return tokens.clamp(-1.0, 1.0)
+
+    def encode(self, actions: Tensor) -> Tensor:
+        """Actions (B, slots) as tokens: themselves."""
+        return actions
+
+
+class TokenHead(GaussianHead):
+    """Hidden (B, width) to a discretised normal distribution per slot, over bins evenly spaced in [-1, 1].
+
+    Bins next to each other are alike, so what one sampled token teaches moves its neighbours too;
+    256 independent logits per slot need far more data, and group RL scatters their probability.
+    """
+
+    def __init__(self, width: int, slots: int, bins: int) -> None:
+        super().__init__(width, slots)
+        self.bins = bins
+        self.register_buffer("centres", torch.linspace(-1.0, 1.0, bins), persistent=False)
+
+    def forward(self, hidden: Tensor, temperature: Tensor | None = None) -> ActionDistribution:
+        """The distribution over int64 tokens (B, slots); ``temperature`` (B, 1) or None for 1."""
+        distance = (self.centres - self.mean(hidden)[..., None]) / self.log_std().exp()[:, None]
+        return TokenDistribution(-0.5 * distance.square(), temperature)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """The centres (B, slots) of the bins, float32 in [-1, 1]."""
+        return self.centres[tokens]
+
+    def encode(self, actions: Tensor) -> Tensor:
+        """The nearest bins of actions (B, slots), int64."""
+        return ((actions.clamp(-1.0, 1.0) + 1.0) / 2.0 * (self.bins - 1)).round().long()
