@@ -23,7 +23,10 @@ class TinyConfig:
     image_keys: tuple[str, ...] = (IMAGE,)
     """Which images of the observation are looked at; () makes the policy blind."""
     state_scale: tuple[float, ...] = (10.0, 10.0, 10.0, 1.0, 1.0, 1.0, 25.0, 25.0)
-    """Factors that bring the proprioception to order one: metres of a workspace, radians, finger joints."""
+    """Factors that bring the proprioception to order one: metres of a workspace, radians, finger joints.
+    One for each number of ``state``."""
+    history: int = 0
+    """Past actions that are observed: the ``length`` of an ``ActionHistory`` wrapper; 0 without one."""
     token_length: int = 24
     """Word ids per instruction."""
     vocabulary_size: int = VOCABULARY_SIZE

@@ -19,6 +19,7 @@ from policies.tiny.config import TinyConfig
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError, check_choice
 from vla_envs.files import atomic_directory
 from vla_envs.spec import STATE, TEMPERATURE
+from vla_envs.wrappers.action_history import ACTION_HISTORY
 from vla_envs.wrappers.tokenize_instruction import INSTRUCTION_TOKENS
 
 CONFIG_FILE = "config.json"
@@ -27,7 +28,7 @@ WEIGHTS_FILE = "model.safetensors"
 HEADS = ("tokens", "gaussian")
 
 WAYPOINT_DIM = 3
-"""The way point is where the chunk leads: dx dy dz, summed over its actions."""
+"""The way point is where the chunk leads: dx dy dz (of shorter actions all numbers), summed over its actions."""
 WAYPOINT_SCALE = 4.0
 """Action units per unit of the way point, which brings it to order one."""
 WAYPOINT_WEIGHT = 200.0
@@ -38,8 +39,8 @@ class TinyPolicy(Policy):
     """The interface of a VLA at a size that learns on a CPU in minutes.
 
     The instruction attends to the patches of each image; where each of its heads looks (a spatial
-    softmax, arXiv 1504.00702) is a key point. From key points, instruction and proprioception
-    comes a way point, and from all of them a distribution for every slot of the chunk.
+    softmax, arXiv 1504.00702) is a key point. From key points, instruction, proprioception and past
+    actions comes a way point, and from all of them a distribution for every slot of the chunk.
 
     Raises:
         InvalidArgumentError: a configuration with an unknown ``head``.
@@ -64,9 +65,11 @@ class TinyPolicy(Policy):
         self.chunk_size, self.action_dim = config.chunk_size, config.action_dim
         self.language = InstructionEncoder(config)
         self.vision = nn.ModuleDict({key: KeyPointEncoder(config) for key in config.image_keys})
-        features = 2 * config.heads * len(config.image_keys) + len(config.state_scale) + InstructionEncoder.width
-        self.waypoint = nn.Sequential(*_hidden_layers(features, config.hidden), nn.Linear(config.hidden, WAYPOINT_DIM))
-        self.trunk = nn.Sequential(*_hidden_layers(features + WAYPOINT_DIM, config.hidden))
+        features = 2 * config.heads * len(config.image_keys) + InstructionEncoder.width
+        features += len(config.state_scale) + config.history * config.action_dim
+        waypoint_dim = min(WAYPOINT_DIM, config.action_dim)
+        self.waypoint = nn.Sequential(*_hidden_layers(features, config.hidden), nn.Linear(config.hidden, waypoint_dim))
+        self.trunk = nn.Sequential(*_hidden_layers(features + waypoint_dim, config.hidden))
         if config.head == "gaussian":
             self.action_head = GaussianHead(config.hidden, self.slots)
         else:
@@ -103,9 +106,21 @@ class TinyPolicy(Policy):
         """The trunk's output, and the way point: the translation of the whole chunk, (B, 3) in action units / 4."""
         language = self.language(observations[INSTRUCTION_TOKENS])
         points = [encoder(observations[key], language) for key, encoder in self.vision.items()]
-        features = torch.cat([*points, observations[STATE] * self.state_scale, language], dim=-1)
+        features = torch.cat(
+            [*points, self._scaled_state(observations), language, *self._history(observations)], dim=-1
+        )
         waypoint = self.waypoint(features)
         return self.trunk(torch.cat([waypoint, features], dim=-1)), waypoint
+
+    def _scaled_state(self, observations: Mapping[str, Tensor]) -> Tensor:
+        state = observations[STATE]
+        # A state of one number would be repeated to any length.
+        if state.shape[1:] != self.state_scale.shape:
+            raise InvalidArgumentError(
+                f"Expect the `{STATE}` to have the {len(self.state_scale)} numbers of `state_scale`, "
+                f"actually: {tuple(state.shape[1:])}."
+            )
+        return state * self.state_scale
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> TinyPolicy:

@@ -1,12 +1,14 @@
 """The RLModule that hosts the policies."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from ray.rllib.core.columns import Columns
 
 from policies.rl_module import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, VLAModule
-from tests.policies.observations import CONFIG, decide, fresh_policy, observe
+from tests.policies.observations import CONFIG, GAUSSIAN, decide, fresh_policy, observe
 
 TEMPERATURES = torch.linspace(0.5, 1.2, 8)
 
@@ -94,6 +96,18 @@ def test_the_ratio_of_a_fresh_update_is_one():
     rollout = explore(module, observations)
     train = module.forward_train({Columns.OBS: observations, ACTION_TOKENS: rollout[ACTION_TOKENS]})
     assert (train[TOKEN_LOGP] - rollout[TOKEN_LOGP]).abs().max() < 1e-5
+
+
+def test_continuous_actions_are_judged_before_they_are_clipped():
+    """So the ratio of a fresh update is one, and the reference agrees."""
+    module = make_module(reference=True, kind="tiny", config=dataclasses.asdict(GAUSSIAN))
+    observations = observe(8, temperature=torch.full((8,), 4.0))
+    rollout = explore(module, observations)
+    assert rollout[ACTION_TOKENS].abs().max() > 1.0
+    assert rollout[Columns.ACTIONS].abs().max() <= 1.0
+    train = module.forward_train({Columns.OBS: observations, ACTION_TOKENS: rollout[ACTION_TOKENS]})
+    assert (train[TOKEN_LOGP] - rollout[TOKEN_LOGP]).abs().max() < 1e-5
+    assert torch.equal(rollout[REF_LOGP], rollout[TOKEN_LOGP])
 
 
 def test_training_gives_gradients_and_rollouts_do_not():

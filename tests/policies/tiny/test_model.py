@@ -84,6 +84,49 @@ def test_a_policy_without_images_is_blind():
     assert blind.act(observations).shape == (2, 3, 7)
 
 
+@pytest.mark.parametrize("head", ["tokens", "gaussian"])
+@pytest.mark.parametrize(("state_dim", "action_dim"), [(1, 1), (4, 2), (14, 14)])
+def test_a_blind_policy_fits_any_body(head, state_dim, action_dim):
+    """Whatever the lengths of state and action, each parameter learns, from demonstrations or from rewards."""
+    policy = TinyPolicy(
+        dataclasses.replace(
+            CONFIG, head=head, image_keys=(), state_scale=(1.0,) * state_dim, action_dim=action_dim, history=2
+        )
+    )
+    observations = {
+        "state": torch.rand(8, state_dim),
+        "action_history": torch.rand(8, 2, action_dim),
+        "instruction_tokens": observe(8)["instruction_tokens"],
+    }
+    actions = torch.rand(8, 3, action_dim)
+    assert policy.act(observations).shape == actions.shape
+    policy.cloning_loss(observations, actions, torch.ones(8, 3)).backward()
+    untouched = [name for name, each in policy.named_parameters() if each.grad is None]
+    assert untouched == [name for name, _ in policy.named_parameters() if name.startswith("value_head")]
+    policy.zero_grad()
+    value, token_logp, _ = policy.evaluate_actions(observations, policy.encode(actions))
+    (token_logp.square().mean() + value.square().mean()).backward()
+    assert [name for name, each in policy.named_parameters() if not each.grad.any()] == []
+
+
+def test_past_actions_count():
+    """Another history gives another decision and another value."""
+    policy = fresh_policy(config=dataclasses.replace(CONFIG, history=2))
+    histories = torch.rand(2, 4, 2, 7, generator=torch.Generator().manual_seed(0))
+    (first, value), (second, other) = (
+        decide(policy, {**observe(4), "action_history": history}) for history in histories
+    )
+    assert (first - second).abs().amax((1, 2)).min() > 1e-5
+    assert (value - other).abs().min() > 1e-7
+
+
+@pytest.mark.parametrize("length", [1, 9])
+def test_a_state_of_another_length_is_refused(length):
+    """Instead of being repeated, where it is one number."""
+    with pytest.raises(ValueError, match=rf"8 numbers of `state_scale`, actually: \({length},\)"):
+        POLICY.act({**observe(2), "state": torch.rand(2, length)})
+
+
 def test_both_cameras_are_looked_at():
     """Another wrist image gives other logits."""
     policy = fresh_policy(config=dataclasses.replace(CONFIG, image_keys=("image", "wrist_image")))
