@@ -106,9 +106,8 @@ class TinyPolicy(Policy):
         """The trunk's output, and the way point: the translation of the whole chunk, (B, 3) in action units / 4."""
         language = self.language(observations[INSTRUCTION_TOKENS])
         points = [encoder(observations[key], language) for key, encoder in self.vision.items()]
-        features = torch.cat(
-            [*points, self._scaled_state(observations), language, *self._history(observations)], dim=-1
-        )
+        past = [observations[ACTION_HISTORY].flatten(1)] if self.config.history else []
+        features = torch.cat([*points, self._scaled_state(observations), language, *past], dim=-1)
         waypoint = self.waypoint(features)
         return self.trunk(torch.cat([waypoint, features], dim=-1)), waypoint
 
