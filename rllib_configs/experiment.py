@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import load_env_creator
+from ray.rllib.core.rl_module import RLModuleSpec
 
+from policies.rl_module import VLAModule
 from rllib_configs.algorithm.config import VLAPPOConfig
+from rllib_configs.algorithm.scoring import GAE, VOTE
 from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
-from vla_envs.group import temperature_schedule
+from vla_envs.group import VoteConfig, env_success, final_state_cluster, noisy, temperature_schedule
+from vla_envs.group.outcomes import OutcomeFn
 from vla_envs.registration import find_spec, make_env
 from vla_envs.spec import CAMERA_KEYS
 
@@ -23,6 +28,8 @@ LEAST: Mapping[str, float] = {
     "seed": 0,
     "iterations": 0,
     "time_limit_minutes": 0,
+    "checkpoint_interval": 1,
+    "checkpoints_kept": 1,
     "environment.chunk_size": 1,
     "environment.token_length": 1,
     "environment.num_workers": 0,
@@ -32,17 +39,28 @@ LEAST: Mapping[str, float] = {
     "bc.learning_rate": 0,
     "bc.batch_size": 1,
     "ttrl.n_votes_per_prompt": 1,
+    "ttrl.n_samples_per_prompt": 1,
     "ppo.groups_per_iteration": 1,
+    "ppo.max_num_gen_batches": 1,
     "ppo.learning_rate": 0,
     "ppo.num_epochs": 1,
     "ppo.minibatch_size": 1,
+    "ppo.micro_batch_size": 1,
     "ppo.clip_param": 0,
     "ppo.clip_param_high": 0,
     "ppo.entropy_coeff": 0,
+    "ppo.reference_kl_coeff": 0,
+    "ppo.reference_kl_target": 0,
     "ppo.grad_clip": 0,
+    "ppo.gamma": 0,
+    "ppo.lambda_": 0,
+    "ppo.vf_loss_coeff": 0,
     "resources.num_env_runners": 0,
     "resources.num_envs_per_env_runner": 1,
+    "resources.num_gpus_per_env_runner": 0,
     "resources.num_learners": 0,
+    "resources.num_gpus_per_learner": 0,
+    "resources.sample_timeout_s": 0,
     "resources.torch_threads": 1,
     "evaluation.num_episodes": 1,
     "evaluation.num_envs": 1,
@@ -174,12 +192,64 @@ class TTRL:
 
     n_votes_per_prompt: int = 8
     """N: trajectories of one prompt."""
+    n_samples_per_prompt: int | None = None
+    """Trajectories of those that voted to train on; None takes all."""
     base_temperature: float = 0.6
     """Lowest sampling temperature of a group."""
     temperature_range: float = 0.3
     """Highest minus lowest sampling temperature of a group."""
+    prompts: str | None = None
+    """``uniform``, ``sequential`` or ``curriculum`` over all prompts; None has the environment draw them."""
     reward: str = "efficiency"
-    """``efficiency``: success / (1 + steps / max_steps); ``success``: 1 or 0."""
+    """``efficiency``: success / (1 + steps / max_steps); ``success``: 1 or 0; ``vote``: as the rule says."""
+    rule: str = "agreement_if_success"
+    """How a vote becomes rewards: a rule of ``vla_envs.group.VoteConfig``."""
+    select: str = "first"
+    """Which of those that voted to train on: a criterion of ``vla_envs.group.select_top_k``."""
+    min_confidence_ratio: float = 0.5
+    """A majority ratio of at most this is low confidence."""
+    use_env_fallback: bool = True
+    """Whether trajectories on which the vote abstains get the environment's reward, which needs its labels."""
+    log_detailed_metrics: bool = True
+    """Whether metrics also compare votes and rewards with the environment's truth."""
+    outcome: str = "env_success"
+    """What is voted on: ``env_success``; ``noisy_success``, which is wrong with probability ``noise``; or
+    ``final_state_cluster``, which needs no label."""
+    noise: float = 0.25
+    """Probability that an outcome of ``noisy_success`` is wrong."""
+    cluster_tolerance: float = 0.05
+    """Largest difference of a coordinate between final states of one cluster, in the units of the environment."""
+    n_judgements: int = 5
+    """Judgements of each trajectory, for the rule ``denoise``."""
+
+    def vote_config(self) -> VoteConfig | None:
+        """The vote, where there is one.
+
+        Raises:
+            InvalidArgumentError: a field outside its range.
+        """
+        if self.reward != VOTE:
+            return None
+        check_choice("ttrl.outcome", self.outcome, OUTCOMES)
+        return VoteConfig(
+            n_votes_per_prompt=self.n_votes_per_prompt,
+            n_samples_per_prompt=self.n_samples_per_prompt or self.n_votes_per_prompt,
+            min_confidence_ratio=self.min_confidence_ratio,
+            use_env_fallback=self.use_env_fallback,
+            log_detailed_metrics=self.log_detailed_metrics,
+            rule=self.rule,
+            select=self.select,
+            outcome=OUTCOMES[self.outcome](self),
+            n_judgements=self.n_judgements,
+        )
+
+
+OUTCOMES: Mapping[str, Callable[[TTRL], OutcomeFn]] = {
+    "env_success": lambda ttrl: env_success,
+    "noisy_success": lambda ttrl: noisy(env_success, ttrl.noise),
+    "final_state_cluster": lambda ttrl: final_state_cluster(ttrl.cluster_tolerance),
+}
+"""What a vote may be on, by name."""
 
 
 @dataclass(frozen=True)
@@ -187,23 +257,43 @@ class PPO:
     """The update."""
 
     adv_estimator: str = "grpo"
-    """``grpo``, ``grpo_mean``, ``rloo`` (no critic) or ``gae``."""
+    """``grpo``, ``grpo_mean``, ``grpo_nsr``, ``rloo`` (no critic) or ``gae``."""
     groups_per_iteration: int = 16
     """Groups sampled for one update."""
+    dynamic_sampling: bool = False
+    """Sample further groups in place of those whose trajectories all did equally well."""
+    max_num_gen_batches: int = 3
+    """How many times ``groups_per_iteration`` groups are sampled at most for one update."""
     learning_rate: float = 3e-4
     """Adam's."""
     num_epochs: int = 2
     """Passes over the sampled decisions."""
     minibatch_size: int = 256
     """Decisions per gradient step."""
+    micro_batch_size: int | None = None
+    """Decisions that are on the device at a time; None takes a whole minibatch."""
+    ratio_level: str = "token"
+    """Whose probability ratio is clipped: that of every ``token``, or of whole ``trajectory``."""
     clip_param: float = 0.2
     """Clip of the probability ratio."""
     clip_param_high: float | None = None
     """Upper clip where it differs."""
     entropy_coeff: float = 0.0
     """Weight of the entropy bonus."""
+    reference_kl: str | None = None
+    """Where the KL from the policy that the run starts with is charged: ``loss``, ``reward`` or nowhere."""
+    reference_kl_coeff: float = 0.01
+    """Its weight."""
+    reference_kl_target: float | None = None
+    """Nats a token that the weight is adapted to hold; None leaves it as it is."""
     grad_clip: float = 1.0
     """Largest norm of the gradient."""
+    gamma: float = 0.99
+    """Discount of a decision, for ``gae``."""
+    lambda_: float = 0.95
+    """Weight of longer estimates, for ``gae``."""
+    vf_loss_coeff: float = 0.5
+    """Weight of the critic's squared error, for ``gae``."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +304,14 @@ class Resources:
     """Sampling processes; 0 samples in the driver."""
     num_envs_per_env_runner: int = 64
     """Members per process; a multiple of ``ttrl.n_votes_per_prompt``."""
+    num_gpus_per_env_runner: float = 0.0
+    """GPUs, or a share of one, for each sampling process."""
     num_learners: int = 0
-    """Remote learners; 0 learns in the driver."""
+    """Remote learners; 0 learns in the driver, with the one copy of the model where it samples too."""
+    num_gpus_per_learner: float = 0.0
+    """GPUs, or a share of one, for each learner; for the driver's own too."""
+    sample_timeout_s: float | None = None
+    """Seconds that a sampling process may take for its groups until it is replaced; None waits for ever."""
     torch_threads: int = 1
     """Threads of the driver's torch. A tiny policy gains little from more, and stalls where cores are shared."""
 
@@ -250,6 +346,13 @@ class Experiment:
     """Updates."""
     time_limit_minutes: float | None = None
     """Stop training after this many minutes even when iterations are left."""
+    checkpoint_interval: int = 5
+    """Updates between the checkpoints that ``vla train --resume`` goes on from."""
+    checkpoints_kept: int = 2
+    """Checkpoints kept, the newest ones."""
+    test_time_rl: bool = True
+    """Whether groups compare their trajectories. False is plain PPO: single trajectories at temperature 1, rewarded by
+    the environment's success, and a critic, whatever ``ttrl`` and ``ppo.adv_estimator`` say."""
     environment: Environment = field(default_factory=Environment)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bc: BehaviourCloning = field(default_factory=BehaviourCloning)
@@ -283,42 +386,65 @@ class Experiment:
 
     def to_rllib(self) -> VLAPPOConfig:
         """The algorithm configuration, for ``tune.run(VLAPPO, config=...)`` or ``.build_algo()``."""
-        from ray.rllib.core.rl_module import RLModuleSpec
-
-        from policies.rl_module import VLAModule
-
-        resources, env_id = self.resources, self.environment.id
         config = VLAPPOConfig()
+        env_id = self.environment.id
         # The module before the colon is what a worker process imports to know the id.
         config.environment(env_id if ":" in env_id else f"vla_envs:{env_id}", env_config=self._group_config())
-        config.env_runners(
-            num_env_runners=resources.num_env_runners, num_envs_per_env_runner=resources.num_envs_per_env_runner
-        )
-        config.learners(num_learners=resources.num_learners)
-        model_config = {"policy": self.policy_keywords()}
+        model_config = {"policy": self.policy_keywords(), "reference": self.ppo.reference_kl is not None}
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=VLAModule, model_config=model_config))
         config.debugging(seed=self.seed)
+        self._set_resources(config)
+        self._set_groups(config)
         self._set_update(config)
         return config
 
     def _group_config(self) -> dict[str, Any]:
         """The keywords of the group environment that a runner makes."""
         ttrl = self.ttrl
-        temperatures = temperature_schedule(ttrl.n_votes_per_prompt, ttrl.base_temperature, ttrl.temperature_range)
+        size, temperatures = 1, np.ones(1)
+        if self.test_time_rl:
+            size = ttrl.n_votes_per_prompt
+            temperatures = temperature_schedule(size, ttrl.base_temperature, ttrl.temperature_range)
         return {
             **self.environment.group_kwargs("train"),
-            "group_size": ttrl.n_votes_per_prompt,
+            "group_size": size,
             "temperatures": temperatures.tolist(),
         }
+
+    def _set_resources(self, config: VLAPPOConfig) -> None:
+        """Say which processes there are."""
+        resources = self.resources
+        config.env_runners(
+            num_env_runners=resources.num_env_runners,
+            num_envs_per_env_runner=resources.num_envs_per_env_runner,
+            num_gpus_per_env_runner=resources.num_gpus_per_env_runner,
+            sample_timeout_s=resources.sample_timeout_s,
+        )
+        config.learners(num_learners=resources.num_learners, num_gpus_per_learner=resources.num_gpus_per_learner)
+
+    def _set_groups(self, config: VLAPPOConfig) -> None:
+        """Say how groups are sampled and rewarded."""
+        ppo, ttrl = self.ppo, self.ttrl
+        config.groups(
+            adv_estimator=ppo.adv_estimator if self.test_time_rl else GAE,
+            trajectory_reward=ttrl.reward if self.test_time_rl else "success",
+            vote=ttrl.vote_config() if self.test_time_rl else None,
+            prompts=ttrl.prompts,
+            groups_per_iteration=ppo.groups_per_iteration,
+            dynamic_sampling=ppo.dynamic_sampling,
+            max_num_gen_batches=ppo.max_num_gen_batches,
+        )
 
     def _set_update(self, config: VLAPPOConfig) -> None:
         """Say how rewards become gradient steps."""
         ppo = self.ppo
-        config.groups(
-            adv_estimator=ppo.adv_estimator,
-            trajectory_reward=self.ttrl.reward,
-            groups_per_iteration=ppo.groups_per_iteration,
+        config.policy_update(
+            ratio_level=ppo.ratio_level,
             clip_param_high=ppo.clip_param_high,
+            micro_batch_size=ppo.micro_batch_size,
+            reference_kl=ppo.reference_kl,
+            reference_kl_coeff=ppo.reference_kl_coeff,
+            reference_kl_target=ppo.reference_kl_target,
         )
         config.training(
             lr=ppo.learning_rate,
@@ -327,6 +453,9 @@ class Experiment:
             clip_param=ppo.clip_param,
             entropy_coeff=ppo.entropy_coeff,
             grad_clip=ppo.grad_clip,
+            gamma=ppo.gamma,
+            lambda_=ppo.lambda_,
+            vf_loss_coeff=ppo.vf_loss_coeff,
         )
 
     def replace(self, **changes: Any) -> Experiment:

@@ -1,74 +1,224 @@
-"""The learner of VLAPPO: a clipped token-level policy gradient, with or without a critic."""
+"""The learner of VLAPPO: a clipped policy gradient over tokens, with or without a critic."""
 
 from __future__ import annotations
 
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
-from ray.rllib.connectors.learner import AddOneTsToEpisodesAndTruncate, GeneralAdvantageEstimation
+from numpy.typing import NDArray
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
-from ray.rllib.core.learner.learner import ENTROPY_KEY, POLICY_LOSS_KEY, VF_LOSS_KEY
-from torch import Tensor
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
+from ray.rllib.utils.schedules.scheduler import Scheduler
+from torch import Tensor, distributed
 
-from policies.rl_module import TOKEN_ENTROPY, TOKEN_LOGP
-from rllib_configs.algorithm.callbacks import GROUP_ADVANTAGE
-from rllib_configs.algorithm.config import GAE
+from policies.rl_module import TOKEN_LOGP, VLAModule
+from rllib_configs.algorithm.advantages import generalised_advantages
+from rllib_configs.algorithm.decisions import Decisions
+from rllib_configs.algorithm.objective import MEAN_LOG_RATIO, Objective, Weights, executed_tokens, objective
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS
+from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE
+from rllib_configs.algorithm.scoring import GAE
+from rllib_configs.algorithm.training_data import GroupTrainingData, Rows, minibatches
+
+TOKEN, TRAJECTORY = "token", "trajectory"
+RATIO_LEVELS = (TOKEN, TRAJECTORY)
+"""Of what the probability ratio is taken and clipped."""
+
+LEAST_STD = 1e-4
+"""Smallest standard deviation that advantages of a critic are divided by, as in RLlib."""
 
 
-class VLALearner(PPOTorchLearner):
-    """PPO's clipped objective over tokens (arXiv 1707.06347), advantages from groups or from GAE."""
+class VLALearner(TorchLearner):
+    """PPO's clipped objective over whole groups, with advantages from groups or from a critic.
+
+    Replaces RLlib's way from episodes to gradients, which stacks and copies all images of an
+    iteration, cuts trajectories at the borders between learners, and asks the critic about all
+    observations at once: here a batch is gathered from the trajectories where they lie, gradients add
+    up over micro-batches, and learners add up gradients that are shares of one mean, so that neither
+    the size of a micro-batch nor the number of learners changes the result.
+    """
 
     def build(self) -> None:
-        """Build, leaving out PPO's critic pass when groups give the advantages."""
+        """Build the module and its optimizer. Rollout and update must agree, so dropout is off in both."""
         super().build()
-        if not self._uses_critic:
-            self._learner_connector.remove(AddOneTsToEpisodesAndTruncate)
-            self._learner_connector.remove(GeneralAdvantageEstimation)
+        self.policy_module.eval()
+        self.entropy_coeff = Scheduler(
+            fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
+        )
 
     @property
-    def _uses_critic(self) -> bool:
-        return self.config.adv_estimator == GAE
+    def policy_module(self) -> VLAModule:
+        """The module, without the wrapper that RLlib puts around it where there are several learners."""
+        return self.module[DEFAULT_MODULE_ID].unwrapped()
 
-    def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]
-    ) -> Tensor:
-        """Mean over the executed tokens of the clipped objective, minus entropy, plus the value loss."""
-        mask = _executed_tokens(batch, fwd_out[TOKEN_LOGP])
-        advantages = batch[Columns.ADVANTAGES if self._uses_critic else GROUP_ADVANTAGE][:, None]
-        log_ratio = fwd_out[TOKEN_LOGP] - batch[TOKEN_LOGP]
-        ratio = log_ratio.exp()
+    def get_parameters(self, module: Any) -> Sequence[torch.nn.Parameter]:
+        """Those that are trained: the rest has no place in an optimizer or a checkpoint."""
+        return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+    def update(  # type: ignore[override]
+        self,
+        *,
+        training_data: GroupTrainingData,
+        timesteps: dict[str, Any],
+        seed: Sequence[int] = (0,),
+        kl_coeff: float = 0.0,
+        **kwargs: Any,
+    ) -> Any:
+        """Several passes over the trajectories, a gradient step for each minibatch.
+
+        Args:
+            training_data: this learner's share.
+            timesteps: lifetime counters, for RLlib's schedules.
+            seed: of the order of the decisions, the same for all learners.
+            kl_coeff: weight of the KL from the reference policy in the loss.
+            **kwargs: what RLlib adds; it has no meaning here.
+        """
+        config = self.config
+        self.before_gradient_based_update(timesteps=timesteps)
+        training_data.solve_refs()
+        decisions = Decisions(training_data.episodes or [])
+        self._log_weights_behind(decisions)
+        self._weights_seq_no += 1
+        self._add_advantages(decisions)
+        weights, means = self._weights(kl_coeff), Means()
+        for epoch in range(config.num_epochs):
+            whole = config.ratio_level == TRAJECTORY
+            for rows in minibatches(training_data, config.minibatch_size, [*seed, epoch], whole):
+                self._gradient_step(decisions, rows, weights, means)
+        self.metrics.log_dict(means.of(max(1, config.num_learners)), key=DEFAULT_MODULE_ID, window=1)
+        self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+        self.after_gradient_based_update(timesteps=timesteps)
+        return self.metrics.reduce()
+
+    def compute_loss_for_module(self, **kwargs: Any) -> Tensor:
+        """Not RLlib's loss of one whole batch: see :func:`~rllib_configs.algorithm.objective.objective`."""
+        raise NotImplementedError("A loss is a share of its minibatch's: use `rllib_configs.algorithm.objective`.")
+
+    def training_state(self) -> dict[str, Any]:
+        """Trained parameters and the state of their optimizer, as tensors and numbers."""
+        module = {name: torch.from_numpy(each) for name, each in self.policy_module.get_state().items()}
+        return {"module": module, "optimizer": copy.deepcopy(self.get_optimizer().state_dict())}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`training_state` returned; runners get it at the next sync."""
+        self.policy_module.set_state({name: each.numpy() for name, each in state["module"].items()})
+        self.get_optimizer().load_state_dict(copy.deepcopy(state["optimizer"]))
+        self._weights_seq_no += 1
+
+    def _weights(self, kl_coeff: float) -> Weights:
+        config = self.config
         high = config.clip_param if config.clip_param_high is None else config.clip_param_high
-        clipped = ratio.clamp(1.0 - config.clip_param, 1.0 + high)
-        policy_loss = -_mean(torch.minimum(ratio * advantages, clipped * advantages), mask)
-        entropy = _mean(fwd_out[TOKEN_ENTROPY], mask)
-        loss = policy_loss - self.entropy_coeff_schedulers_per_module[module_id].get_current_value() * entropy
-        metrics = {
-            POLICY_LOSS_KEY: policy_loss,
-            ENTROPY_KEY: entropy,
-            "approx_kl": _mean(ratio - 1.0 - log_ratio, mask),
-            "clip_fraction": _mean((ratio != clipped).float(), mask),
-        }
-        if self._uses_critic:
-            rows = mask.amax(-1)
-            error = (fwd_out[Columns.VF_PREDS] - batch[Columns.VALUE_TARGETS]) ** 2
-            metrics[VF_LOSS_KEY] = _mean(error, rows)
-            loss = loss + config.vf_loss_coeff * metrics[VF_LOSS_KEY]
-        self.metrics.log_dict(metrics, key=module_id, window=1)
-        return loss
+        entropy = float(self.entropy_coeff.get_current_value())
+        return Weights(config.clip_param, high, entropy, kl_coeff, config.vf_loss_coeff)
+
+    def _gradient_step(self, decisions: Decisions, rows: Rows, weights: Weights, means: Means) -> None:
+        """One minibatch, micro-batch by micro-batch."""
+        self.get_optimizer().zero_grad(set_to_none=True)
+        num_tokens, num_rows = self._sum_over_learners([decisions.num_tokens(rows), len(rows.steps)])
+        if self.config.ratio_level == TRAJECTORY:
+            self._add_log_ratios(decisions, rows)
+        for part in self._micro_batches(rows):
+            batch = decisions.batch(part, self._device)
+            terms = objective(batch, self.policy_module.forward_train(batch), weights, num_tokens, num_rows)
+            terms.loss.backward()
+            means.add(terms)
+        means.steps += 1
+        self._add_up_gradients()
+        gradients = {ref: each.grad for ref, each in self._params.items() if each.grad is not None}
+        self.apply_gradients(self.postprocess_gradients(gradients))
+
+    def _micro_batches(self, rows: Rows) -> Iterator[Rows]:
+        return rows.split(self.config.micro_batch_size or max(1, len(rows.steps)))
+
+    @torch.no_grad()
+    def _add_log_ratios(self, decisions: Decisions, rows: Rows) -> None:
+        """Add the mean log-ratio of each trajectory of a minibatch, as the module is now."""
+        sums, counts = np.zeros(len(decisions.columns)), np.zeros(len(decisions.columns))
+        for part in self._micro_batches(rows):
+            batch = decisions.batch(part, self._device)
+            logp = self.policy_module.forward_train(batch)[TOKEN_LOGP]
+            mask = executed_tokens(batch[EXECUTED_ACTIONS], logp.shape[1], batch[Columns.ACTIONS].shape[1])
+            log_ratio = (logp - batch[TOKEN_LOGP]) * mask
+            np.add.at(sums, part.trajectories, log_ratio.sum(1).double().cpu().numpy())
+            np.add.at(counts, part.trajectories, mask.sum(1).cpu().numpy())
+        for index in np.unique(rows.trajectories):
+            decisions.add(index, MEAN_LOG_RATIO, sums[index] / counts[index])
+
+    def _add_advantages(self, decisions: Decisions) -> None:
+        if self.config.adv_estimator != GAE:
+            for index, columns in enumerate(decisions.columns):
+                decisions.add(index, Columns.ADVANTAGES, columns[GROUP_ADVANTAGE])
+            return
+        advantages = [self._add_value_targets(decisions, index) for index in range(len(decisions.columns))]
+        mean, std = self._moments(np.concatenate(advantages) if advantages else np.zeros(0))
+        for index, each in enumerate(advantages):
+            decisions.add(index, Columns.ADVANTAGES, (each - mean) / max(std, LEAST_STD))
+
+    @torch.no_grad()
+    def _add_value_targets(self, decisions: Decisions, index: int) -> NDArray[np.float32]:
+        """Add what the critic shall learn of a trajectory; returns the trajectory's advantages."""
+        episode = decisions.episodes[index]
+        values = np.zeros(len(episode) + 1, np.float32)
+        for part in self._micro_batches(Rows(np.full(len(values), index), np.arange(len(values)))):
+            values[part.steps] = self.policy_module.policy.get_value(decisions.observations(part, self._device)).cpu()
+        values[-1] *= episode.is_truncated  # nothing follows a success
+        advantages, targets = generalised_advantages(
+            episode.get_rewards(), values, self.config.gamma, self.config.lambda_
+        )
+        decisions.add(index, Columns.VALUE_TARGETS, targets)
+        return advantages
+
+    def _moments(self, values: NDArray[np.float32]) -> tuple[float, float]:
+        """Mean and standard deviation of the numbers of all learners."""
+        number, total = self._sum_over_learners([len(values), float(values.sum(dtype=np.float64))])
+        mean = total / number
+        (squares,) = self._sum_over_learners([float(((values - mean) ** 2).sum(dtype=np.float64))])
+        return mean, (squares / number) ** 0.5
+
+    def _sum_over_learners(self, numbers: Sequence[float]) -> list[float]:
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        if self.distributed:
+            distributed.all_reduce(sums)
+        return sums.tolist()
+
+    def _add_up_gradients(self) -> None:
+        """Give all learners the sum of their gradients; one that had no decision has none to add."""
+        if self.distributed:
+            for parameter in self.get_parameters(self.policy_module):
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
+                distributed.all_reduce(parameter.grad)
+
+    def _log_weights_behind(self, decisions: Decisions) -> None:
+        """How many updates the weights that acted were behind those that learn: 0, unless a sync was lost."""
+        acted = [each[WEIGHTS_SEQ_NO] for each in decisions.columns]
+        if acted:
+            behind = self._weights_seq_no - np.concatenate(acted).mean()
+            self.metrics.log_value((DEFAULT_MODULE_ID, "weights_behind"), behind, window=1)
 
 
-def _executed_tokens(batch: dict[str, Any], token_logp: Tensor) -> Tensor:
-    """float (B, slots): 1 where the token's action ran; what never ran has no part in the outcome."""
-    slots = token_logp.shape[1]
-    chunk_size = batch[Columns.ACTIONS].shape[1]
-    action = torch.arange(slots, device=token_logp.device) // (slots // chunk_size)
-    mask = (action[None] < batch[EXECUTED_ACTIONS][:, None]).float()
-    if Columns.LOSS_MASK in batch:
-        mask = mask * batch[Columns.LOSS_MASK].float()[:, None]
-    return mask
+class Means:
+    """Metrics of an update, as means over its minibatches."""
 
+    def __init__(self) -> None:
+        self.steps = 0
+        self.sums: dict[str, Tensor | float] = defaultdict(float)
+        self.ratio_error: Tensor | float = 0.0
 
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    return (values * mask).sum() / mask.sum().clamp(min=1.0)
+    def add(self, terms: Objective) -> None:
+        """Take note of a micro-batch."""
+        for key, share in terms.shares.items():
+            self.sums[key] = self.sums[key] + share.detach()
+        if self.steps == 0:
+            self.ratio_error = max(self.ratio_error, terms.ratio_error.detach())
+
+    def of(self, num_learners: int) -> dict[str, float]:
+        """The means. RLlib averages over learners, whose shares have to be added."""
+        means = {key: num_learners * float(total) / self.steps for key, total in self.sums.items()}
+        return {**means, "first_ratio_error": float(self.ratio_error)}

@@ -2,49 +2,92 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from vla_envs.group import ESTIMATORS, Trajectory, VoteConfig, apply_vote, group_advantages, noisy, vote_metrics
+from vla_envs.group.advantages import NSR
+from vla_envs.group.voted import NONE
 from vla_envs.rewards import efficiency_reward
 
-TRAJECTORY_REWARDS: dict[str, Callable[..., NDArray[np.float64]]] = {
-    "efficiency": efficiency_reward,
-    "success": lambda success, steps, max_steps: np.asarray(success, np.float64),
+if TYPE_CHECKING:
+    from rllib_configs.algorithm.config import VLAPPOConfig
+
+GAE = "gae"
+"""The estimator with a critic: plain PPO with generalised advantage estimation."""
+ADV_ESTIMATORS = (*ESTIMATORS, NSR, GAE)
+"""Those that compare the trajectories of a group, and the one with a critic."""
+
+VOTE = "vote"
+TRAJECTORY_REWARDS: dict[str, Callable[[Trajectory], float]] = {
+    "efficiency": lambda each: float(efficiency_reward(each.success, each.steps, each.max_steps)),
+    "success": lambda each: float(each.success),
 }
-"""Reward of a finished trajectory by name: a function of (success, steps, max_steps) arrays."""
+"""The reward of a finished trajectory by name; ``"vote"`` is the other name, for which the whole group is asked."""
 
 
-class GroupOutcome(NamedTuple):
-    """What the environments say of one group; every array is (N,)."""
+@dataclass(frozen=True, eq=False)
+class Score:
+    """What the trajectories of a group are worth; every array is (N,)."""
 
-    success: NDArray[np.bool_]
-    steps: NDArray[np.int64]
-    max_steps: NDArray[np.int64]
-
-
-def by_group(episodes: Iterable[SingleAgentEpisode]) -> list[list[SingleAgentEpisode]]:
-    """The episodes of each group, groups in the order of their first episode."""
-    groups = defaultdict(list)
-    for episode in episodes:
-        groups[int(episode.get_infos(-1)["group_id"])].append(episode)
-    return list(groups.values())
+    rewards: NDArray[np.float64]
+    """Of the whole trajectory, before any penalty."""
+    advantages: NDArray[np.float64]
+    """Among siblings, penalties included; zeros where a critic gives them."""
+    trained: NDArray[np.bool_]
+    """Which of them to train on."""
+    metrics: dict[str, float]
+    """What to report of the group."""
 
 
-def is_valid(episode: SingleAgentEpisode) -> bool:
-    """Whether the task ended the trajectory; False after a fault, which is neither success nor failure."""
-    return bool(episode.get_infos(-1)["valid"])
+def score(trajectories: Sequence[Trajectory], config: VLAPPOConfig, penalties: NDArray, seed: int) -> Score:
+    """Reward the finished trajectories of one start, and compare them with each other.
+
+    Args:
+        trajectories: N of them, all valid.
+        config: names the reward and the estimator, and has the vote of ``"vote"``.
+        penalties: (N,) what is taken from the rewards before they are compared.
+        seed: of what is random in a vote.
+    """
+    rewards, rewarded, trained, metrics = _rewards(trajectories, config, seed)
+    advantages = np.zeros(len(rewards))
+    if config.adv_estimator != GAE and rewarded.sum() >= 2:
+        compared, success = rewards - penalties, np.array([each.success for each in trajectories])
+        advantages[rewarded] = group_advantages(compared[rewarded], config.adv_estimator, success[rewarded])
+    return Score(rewards, advantages, trained, {**metrics, **_metrics(trajectories, rewards)})
 
 
-def outcome_of(episodes: list[SingleAgentEpisode]) -> GroupOutcome:
-    """How the trajectories of a group ended."""
-    infos = [episode.get_infos(-1) for episode in episodes]
-    return GroupOutcome(
-        success=np.array([info["success"] for info in infos], bool),
-        steps=np.array([info["elapsed_steps"] for info in infos], np.int64),
-        max_steps=np.array([info["max_steps"] for info in infos], np.int64),
-    )
+def _rewards(
+    trajectories: Sequence[Trajectory], config: VLAPPOConfig, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, float]]:
+    """The rewards, which trajectories have one, which are to be trained on, and the metrics of the vote."""
+    if config.trajectory_reward != VOTE:
+        rewards = np.array([TRAJECTORY_REWARDS[config.trajectory_reward](each) for each in trajectories])
+        every = np.ones(len(rewards), bool)
+        return rewards, every, every, {}
+    voted = apply_vote(trajectories, _with_own_errors(config.vote, seed), seed)
+    metrics = vote_metrics([voted], detailed=config.vote.log_detailed_metrics)
+    return voted.rewards, voted.source != NONE, voted.trained, metrics
+
+
+def _with_own_errors(vote: VoteConfig, seed: int) -> VoteConfig:
+    """The vote with a judge whose errors are this group's own, whichever process asks it."""
+    judge = vote.outcome
+    return replace(vote, outcome=noisy(judge.outcome, judge.p, seed)) if isinstance(judge, noisy) else vote
+
+
+def _metrics(trajectories: Sequence[Trajectory], rewards: NDArray[np.float64]) -> dict[str, float]:
+    success = np.array([each.success for each in trajectories])
+    steps = np.array([each.steps for each in trajectories])
+    return {
+        "success_rate": float(success.mean()),
+        "pass_at_n": float(success.any()),
+        "reward": float(rewards.mean()),
+        "frac_zero_std_groups": float(np.ptp(rewards) == 0.0),
+        "steps": float(steps.mean()),
+        **({"steps_per_success": float(steps[success].mean())} if success.any() else {}),
+    }

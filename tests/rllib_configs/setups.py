@@ -50,6 +50,8 @@ def reach_config(*, num_envs=8, group_size=4, seed=0, env_config=None, **groups)
     return config
 
 
-def reach_runner(**changes) -> GroupEnvRunner:
-    """The runner of :func:`reach_config`, without Ray."""
-    return GroupEnvRunner(config=reach_config(**changes))
+def reach_runner(config: VLAPPOConfig | None = None, **changes) -> GroupEnvRunner:
+    """The runner of a configuration, or of :func:`reach_config`, without Ray and with a module of its own."""
+    config = config or reach_config(**changes)
+    torch.manual_seed(0)
+    return GroupEnvRunner(config=config.learners(num_learners=1))  # which would be in another process

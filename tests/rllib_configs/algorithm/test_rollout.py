@@ -8,9 +8,10 @@ from gymnasium.wrappers import RecordEpisodeStatistics
 
 from policies.rl_module import ACTION_TOKENS, TOKEN_LOGP
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS, rollout
+from rllib_configs.algorithm.starts import Starts
 from tests.reach_env import ReachEnv, register
 from tests.rllib_configs.setups import CHUNK_SIZE, TOKEN_LENGTH, make_module
-from vla_envs.group import GroupVectorEnv, temperature_schedule
+from vla_envs.group import GroupStart, GroupVectorEnv, temperature_schedule
 from vla_envs.spec import Prompt
 from vla_envs.wrappers import ActionChunk, TokenizeInstruction
 
@@ -21,11 +22,17 @@ def make_envs(num_envs=8, group_size=4, **kwargs):
     return gym.make_vec(register(), num_envs, "vector_entry_point", group_size=group_size, mode="hold", **arguments)
 
 
+def starts(number=2, seed=7, skip=0):
+    """The first groups of a run, or some that follow."""
+    drawing = Starts(seed)
+    return [drawing.draw() for _ in range(skip + number)][skip:]
+
+
 class CountingModule:
     """Passes everything on to a real module, and counts the rows that it sees."""
 
     def __init__(self, module):
-        self.module, self.rows = module, 0
+        self.module, self.policy, self.rows = module, module.policy, 0
 
     def parameters(self):
         return self.module.parameters()
@@ -43,9 +50,8 @@ def module():
 @pytest.fixture(scope="module")
 def episodes(module):
     """Two rounds of two groups, some of them successes."""
-    torch.manual_seed(0)
     envs = make_envs()
-    return [*rollout(module, envs, explore=True, seed=0), *rollout(module, envs, explore=True)]
+    return [*rollout(module, envs, starts(), explore=True), *rollout(module, envs, starts(skip=2), explore=True)]
 
 
 def column(episode, key):
@@ -103,18 +109,16 @@ def test_executed_actions_add_up_to_the_control_steps(episodes):
 
 def test_members_that_have_ended_cost_no_forward_pass(module):
     """The module sees one row per decision and no more."""
-    torch.manual_seed(0)
     counting = CountingModule(module)
-    episodes = rollout(counting, make_envs(), explore=True, seed=0)
+    episodes = rollout(counting, make_envs(), starts(), explore=True)
     decisions = sum(map(len, episodes))
     assert counting.rows == decisions < 8 * max(map(len, episodes))
 
 
 def test_members_that_have_ended_cost_no_simulation(module):
     """Every environment simulates its own episode and no more."""
-    torch.manual_seed(0)
     envs = make_envs()
-    episodes = rollout(module, envs, explore=True, seed=0)
+    episodes = rollout(module, envs, starts(), explore=True)
     simulated = [env.unwrapped.steps_simulated for env in envs.members.envs]
     assert simulated == [episode.get_infos(-1)["elapsed_steps"] for episode in episodes]
     assert min(simulated) < max(simulated)
@@ -126,7 +130,7 @@ def test_infos_may_be_nested(module):
     def make_member():
         return RecordEpisodeStatistics(TokenizeInstruction(ActionChunk(ReachEnv(), CHUNK_SIZE), TOKEN_LENGTH))
 
-    for episode in rollout(module, GroupVectorEnv([make_member] * 2, 2, "hold"), explore=True, seed=0):
+    for episode in rollout(module, GroupVectorEnv([make_member] * 2, 2, "hold"), starts(1), explore=True):
         assert episode.get_infos(-1)["episode"]["l"] == len(episode)
 
 
@@ -140,12 +144,50 @@ def test_observations_are_those_of_the_member(episodes):
 
 def test_without_exploration_siblings_do_the_same(module):
     """The most probable tokens do not depend on the temperature."""
-    first, *others = rollout(module, make_envs(num_envs=4), explore=False, seed=0)
+    first, *others = rollout(module, make_envs(num_envs=4), starts(1), explore=False)
     assert all((first.get_actions() == other.get_actions()).all() for other in others)
 
 
-def test_a_group_without_a_prompt_gives_no_episode(module):
-    """An explicit list of prompts may run out."""
-    envs = make_envs(prompts=[Prompt(0, 3)])
-    assert len(rollout(module, envs, explore=True)) == 4
-    assert rollout(module, envs, explore=True) == []
+def test_groups_without_a_start_give_no_episode(module):
+    """A round may be smaller than the environment."""
+    episodes = rollout(module, make_envs(), starts(1), explore=True)
+    assert [episode.get_infos(-1)["group_id"] for episode in episodes] == [0] * 4
+
+
+def assert_same(episode, other):
+    np.testing.assert_array_equal(episode.get_actions(), other.get_actions())
+    np.testing.assert_array_equal(episode.get_observations()["image"], other.get_observations()["image"])
+
+
+def test_a_trajectory_depends_on_its_start_and_on_nothing_beside_it(module):
+    """The same groups, one by one, in another environment and after other groups."""
+    together = rollout(module, make_envs(), starts(), explore=True)
+    envs = make_envs(num_envs=4)
+    rollout(module, envs, starts(1, seed=9), explore=True)
+    alone = [episode for start in reversed(starts()) for episode in rollout(module, envs, [start], explore=True)]
+    for episode, other in zip(together, [*alone[4:], *alone[:4]], strict=True):
+        assert_same(episode, other)
+
+
+def test_siblings_and_groups_sample_on_their_own(module):
+    """At the same prompt and temperature."""
+    given = [GroupStart(0, 1, Prompt(0, 3)), GroupStart(1, 2, Prompt(0, 3))]
+    episodes = rollout(module, make_envs(temperatures=[1.0] * 4), given, explore=True)
+    first = {column(episode, ACTION_TOKENS)[0].tobytes() for episode in episodes}
+    assert len(first) == 8
+
+
+def test_torchs_own_generator_is_left_alone(module):
+    """What else a process draws changes no trajectory."""
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    rollout(module, make_envs(), starts(), explore=True)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_episode_holds_no_array_of_other_members(module):
+    """Otherwise dropping a trajectory would free nothing."""
+    for episode in rollout(module, make_envs(), starts(), explore=True):
+        for each in episode.get_observations().values():
+            owner = each if each.base is None else each.base
+            assert owner.nbytes == each.nbytes

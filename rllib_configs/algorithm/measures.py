@@ -1,0 +1,70 @@
+"""What an iteration reports of the groups that it sampled."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from tree import flatten
+
+from rllib_configs.algorithm.sampled_group import SampledGroup
+
+TTRL = "ttrl"
+"""Part of a result: what trajectories did, as means over the groups without a fault."""
+ROLLOUT = "rollout"
+"""Part of a result: what was sampled, as numbers of the iteration. Nothing is left out silently: every trajectory is
+``trained``, ``untrained`` (no gradient, or not selected) or ``invalid``, or in a group that was lost."""
+THROUGHPUT = "throughput"
+"""Part of a result: what was sampled a second of sampling."""
+MEMORY = "memory"
+"""Part of a result, in bytes: the observations that learners get, and the most that the driver has held."""
+
+
+def measure(groups: Sequence[SampledGroup], faults: Mapping[str, int], seconds: float) -> dict[str, dict[str, float]]:
+    """Part -> name -> number.
+
+    Args:
+        groups: all that were sampled for an update.
+        faults: what the dealer of the groups counted.
+        seconds: that sampling took.
+    """
+    sampled = {
+        "trajectories": sum(group.sampled for group in groups),
+        "decisions": sum(group.decisions for group in groups),
+        "control_steps": sum(group.control_steps for group in groups),
+    }
+    invalid = sum(group.invalid for group in groups)
+    trained = sum(len(group.episodes) for group in groups)
+    spoilt = sum(group.invalid > 0 for group in groups)
+    return {
+        TTRL: _means([group.metrics for group in groups]),
+        ROLLOUT: {
+            **sampled,
+            "groups": len(groups),
+            "spoilt_groups": spoilt,
+            "uninformative_groups": sum(not group.informative for group in groups) - spoilt,
+            "lost_groups": faults.get("lost_groups", 0),
+            "dealt_again_groups": faults.get("dealt_again_groups", 0),
+            "invalid_trajectories": invalid,
+            "trained_trajectories": trained,
+            "untrained_trajectories": sampled["trajectories"] - invalid - trained,
+        },
+        THROUGHPUT: {f"{name}_per_s": number / seconds for name, number in sampled.items()},
+        MEMORY: {"observations": sum(map(observed_bytes, groups)), "driver_peak": peak_memory()},
+    }
+
+
+def _means(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    keys = dict.fromkeys(key for sample in samples for key in sample)
+    return {key: float(np.mean([sample[key] for sample in samples if key in sample])) for key in keys}
+
+
+def observed_bytes(group: SampledGroup) -> int:
+    """Bytes of the observations of the trajectories that are sent on."""
+    return sum(each.nbytes for episode in group.episodes for each in flatten(episode.get_observations()))
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

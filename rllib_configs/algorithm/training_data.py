@@ -1,0 +1,108 @@
+"""What an update learns from: whole groups, for one learner or for several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+
+
+@dataclass
+class GroupTrainingData(TrainingData):
+    """Trajectories of one iteration. RLlib would cut them where a learner's share ends; here groups stay whole.
+
+    Every learner knows how long all trajectories are and which of them it has, so that all agree
+    on the minibatches: each takes the rows that it has.
+    """
+
+    lengths: NDArray[np.int64] | None = None
+    """(trajectories,): decisions of every trajectory, those of other learners included."""
+    own: NDArray[np.int64] | None = None
+    """Which of them ``episodes`` are."""
+
+    @classmethod
+    def of(cls, episodes: list[SingleAgentEpisode]) -> GroupTrainingData:
+        """All trajectories, in the order of their groups."""
+        lengths = np.array([len(episode) for episode in episodes], np.int64)
+        return cls(episodes=episodes, lengths=lengths, own=np.arange(len(episodes)))
+
+    def shard(
+        self, num_shards: int, len_lookback_buffer: int | None = None, **kwargs: Any
+    ) -> list[tuple[GroupTrainingData, dict[str, Any]]]:
+        """Whole groups for each learner, the numbers of their decisions as even as taking turns makes them."""
+        assert self.episodes is not None
+        assert self.lengths is not None
+        shares: list[list[int]] = [[] for _ in range(num_shards)]
+        for group in sorted(self._groups(), key=lambda group: -self.lengths[group].sum()):
+            smallest = min(shares, key=lambda share: self.lengths[share].sum())
+            smallest += group
+        return [
+            (GroupTrainingData(episodes=[self.episodes[i] for i in own], lengths=self.lengths, own=own), {})
+            for own in (np.array(sorted(share), np.int64) for share in shares)
+        ]
+
+    def _groups(self) -> list[list[int]]:
+        groups: dict[int, list[int]] = {}
+        for index, episode in enumerate(self.episodes or ()):
+            groups.setdefault(int(episode.get_infos(-1)["group_id"]), []).append(index)
+        return list(groups.values())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some decisions of this learner's trajectories."""
+
+    trajectories: NDArray[np.int64]
+    """(B,): places in its ``episodes``."""
+    steps: NDArray[np.int64]
+    """(B,): decision within the trajectory."""
+
+    def split(self, size: int) -> Iterator[Rows]:
+        """Parts of at most ``size`` decisions."""
+        for first in range(0, len(self.steps), size):
+            yield Rows(self.trajectories[first : first + size], self.steps[first : first + size])
+
+
+def minibatches(
+    data: GroupTrainingData, size: int | None, seed: list[int], whole_trajectories: bool = False
+) -> Iterator[Rows]:
+    """One pass over all decisions in random order; of each minibatch, the decisions that this learner has.
+
+    Args:
+        data: a learner's share.
+        size: decisions of a minibatch, all learners together, of which the minibatches of a pass have about as
+            many; None makes one of them all.
+        seed: of the order, the same for all learners.
+        whole_trajectories: keep the decisions of a trajectory in one minibatch.
+    """
+    lengths, own = data.lengths, data.own
+    assert lengths is not None
+    assert own is not None
+    rng = np.random.default_rng(seed)
+    place = np.full(len(lengths), -1)
+    place[own] = np.arange(len(own))
+    trajectories = np.repeat(np.arange(len(lengths)), lengths)
+    steps = np.arange(len(trajectories)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    if whole_trajectories:
+        order = np.argsort(rng.permutation(len(lengths))[trajectories], kind="stable")
+    else:
+        order = rng.permutation(len(trajectories))
+    for part in _cut(order, trajectories, size, whole_trajectories):
+        mine = part[place[trajectories[part]] >= 0]
+        yield Rows(place[trajectories[mine]], steps[mine])
+
+
+def _cut(
+    order: NDArray[np.int64], trajectories: NDArray[np.int64], size: int | None, whole_trajectories: bool
+) -> list[NDArray[np.int64]]:
+    number = 1 if size is None else max(1, round(len(order) / size))
+    if not whole_trajectories:
+        return np.array_split(order, number)
+    ends = np.flatnonzero(np.diff(trajectories[order], append=-1)) + 1
+    wanted = np.arange(1, number) * len(order) / number
+    return np.split(order, np.unique(ends[np.searchsorted(ends, wanted)]))
