@@ -1,0 +1,80 @@
+"""The arms as data: what each changes of one experiment, and which are seen side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rllib_configs.experiment import Evaluation, Experiment, PolicyConfig, Resources
+from rllib_configs.presets import tabletop_ttrl
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Part of an experiment -> its fields that differ."""
+
+FIRST = "first"
+"""The policy that every arm of a seed starts from, cloned from demonstrations alone."""
+
+COMMON: Changes = {
+    "ttrl": {"reward": "success"},
+    "ppo": {"learning_rate": 5e-4},
+}
+"""What all arms share beside the preset."""
+
+FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
+"""Rewards from outcomes of which a quarter is the opposite of the truth."""
+
+ARMS: Mapping[str, Changes] = {
+    "success": {},
+    "efficiency": {"ttrl": {"reward": "efficiency"}},
+    "flipped": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 1}},
+    "judged_5_times": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 5}},
+    "sibling_vote": {"ttrl": {**FLIPPED, "rule": "agreement_if_success"}},
+    "final_state": {
+        "ttrl": {
+            "reward": "vote",
+            "rule": "agreement",
+            "outcome": "final_state_cluster",
+            "cluster_tolerance": 0.06,
+            "min_confidence_ratio": 0.0,
+            "use_env_fallback": False,
+        }
+    },
+    "nsr": {"ppo": {"adv_estimator": "grpo_nsr"}},
+}
+"""Name -> what it changes."""
+
+PANELS: Mapping[str, tuple[str, ...]] = {
+    "reward: success or efficiency": ("success", "efficiency"),
+    "a quarter of the outcomes flipped": ("success", "flipped", "judged_5_times", "sibling_vote"),
+    "no label: final states": ("success", "final_state"),
+    "estimator: GRPO or NSR": ("success", "nsr"),
+}
+"""Title -> the arms that it shows."""
+
+
+def experiment(arm: str, seed: int, root: Path) -> Experiment:
+    """The cloning of a seed's first policy alone, or an arm that starts from what this has left in ``root``.
+
+    Args:
+        arm: :data:`FIRST` or a name of :data:`ARMS`.
+        seed: of the cloning and of the training.
+        root: folder of the runs.
+    """
+    base = tabletop_ttrl(
+        name=f"{arm}-{seed}",
+        seed=seed,
+        time_limit_minutes=None,
+        resources=Resources(num_env_runners=0, num_envs_per_env_runner=256),
+        evaluation=Evaluation(num_episodes=200, num_envs=100, curve_episodes=200, videos=0),
+    )
+    if arm == FIRST:
+        return base.replace(iterations=0)
+    policy = PolicyConfig(path=str((root / f"{FIRST}-{seed}" / "policy").resolve()))
+    return _changed(_changed(base, COMMON), ARMS[arm]).replace(policy=policy)
+
+
+def _changed(base: Experiment, changes: Changes) -> Experiment:
+    parts = {name: dataclasses.replace(getattr(base, name), **fields) for name, fields in changes.items()}
+    return base.replace(**parts)

@@ -1,0 +1,126 @@
+"""What is kept of a run: its learning curve and how its last policy does."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+from torch import Tensor
+
+from policies.interface import Policy
+from policies.registry import load_policy
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts
+from rllib_configs.experiment import Experiment
+from vla_envs.files import atomic_write_text
+from vla_envs.group import temperature_schedule
+from vla_envs.spec import TEMPERATURE
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A greedy evaluation on held-out states during training."""
+
+    iteration: int
+    minutes: float
+    """Of training, the evaluations before this one included."""
+    trajectories: int
+    """Sampled for training until then."""
+    success: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run of an arm; rates are over held-out states."""
+
+    arm: str
+    seed: int
+    curve: list[Point]
+    episodes: int
+    """Of each point, and of what follows, of the last policy."""
+    steps_per_success: float | None
+    """Control steps of a greedy success; None without any."""
+    sampled_success: float
+    """At the training temperatures."""
+    pass_at_n: float
+    """Share of the states from which one of n samples succeeds, n and the temperatures as in training."""
+
+
+class Sampling:
+    """A policy that acts at a temperature where :func:`~rllib_configs.evaluation.evaluate` has it act greedily."""
+
+    def __init__(self, policy: Policy, temperature: float) -> None:
+        self.policy = policy
+        self.temperature = temperature
+
+    @torch.no_grad()
+    def act(self, observations: dict[str, Tensor]) -> Tensor:
+        """A sampled action chunk, float32 (B, K, A)."""
+        rows = len(next(iter(observations.values())))
+        observations = {**observations, TEMPERATURE: torch.full((rows, 1), self.temperature)}
+        return self.policy.decode(self.policy.get_action_and_value(observations).tokens)
+
+
+def measure(experiment: Experiment, directory: Path, arm: str) -> Result:
+    """The result of a finished run, by its table and by further episodes of its last policy."""
+    policy = load_policy(experiment.policy.kind, path=directory / "policy").eval()
+    successes = sampled_successes(policy, experiment)
+    greedy = _last_episodes(directory)
+    steps = [episode.steps for episode in greedy if episode.success]
+    return Result(
+        arm=arm,
+        seed=experiment.seed,
+        curve=_curve(directory, experiment.ppo.groups_per_iteration * experiment.ttrl.n_votes_per_prompt),
+        episodes=len(greedy),
+        steps_per_success=float(np.mean(steps)) if steps else None,
+        sampled_success=float(successes.mean()),
+        pass_at_n=float(successes.any(axis=0).mean()),
+    )
+
+
+def sampled_successes(policy: Policy, experiment: Experiment) -> np.ndarray:
+    """bool (n, prompts): which held-out prompts each of the group's temperatures solves, once each."""
+    ttrl, evaluation = experiment.ttrl, experiment.evaluation
+    prompts = held_out_prompts(experiment.environment, "eval", evaluation.num_episodes)
+    temperatures = temperature_schedule(ttrl.n_votes_per_prompt, ttrl.base_temperature, ttrl.temperature_range)
+    torch.manual_seed(experiment.seed)
+    rounds = [
+        evaluate(Sampling(policy, each), experiment.environment, prompts, evaluation.num_envs)
+        for each in temperatures.tolist()
+    ]
+    return np.array([[episode.success for episode in episodes] for episodes in rounds])
+
+
+def write(result: Result, directory: Path) -> None:
+    """Write ``result.json`` into the directory of the run."""
+    atomic_write_text(directory / RESULT, TypeAdapter(Result).dump_json(result, indent=2).decode())
+
+
+def read(directory: Path) -> Result:
+    """The result that :func:`write` has left."""
+    return TypeAdapter(Result).validate_json((directory / RESULT).read_text())
+
+
+def _last_episodes(directory: Path) -> list[Episode]:
+    episodes = TypeAdapter(dict[str, list[Episode]]).validate_json((directory / "episodes.json").read_text())
+    return episodes["after"]
+
+
+def _curve(directory: Path, trajectories: int) -> list[Point]:
+    """The rows of the table that have an evaluation; ``trajectories`` are sampled in an iteration."""
+    with (directory / "progress.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["eval/success_rate"]]
+    return [
+        Point(
+            iteration=int(row["iteration"]),
+            minutes=float(row["time/total_s"] or 0.0) / 60.0,
+            trajectories=int(row["iteration"]) * trajectories,
+            success=float(row["eval/success_rate"]),
+        )
+        for row in rows
+    ]

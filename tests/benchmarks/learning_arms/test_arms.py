@@ -1,0 +1,45 @@
+"""The arms of the learning benchmark, which are data."""
+
+import dataclasses
+from itertools import chain
+
+import pytest
+
+pytest.importorskip("ray")
+
+from benchmarks.learning_arms import arms
+
+
+@pytest.mark.parametrize("arm", [arms.FIRST, *arms.ARMS])
+def test_every_arm_can_be_trained(arm, tmp_path):
+    """As far as can be told without training."""
+    arms.experiment(arm, 0, tmp_path).validate()
+
+
+@pytest.mark.parametrize("arm", arms.ARMS)
+def test_arms_differ_in_nothing_but_reward_and_update(arm, tmp_path):
+    """The same tasks, the same first policy and as many trajectories."""
+    other = arms.experiment(arm, 1, tmp_path)
+    base = arms.experiment("success", 1, tmp_path)
+    assert dataclasses.replace(other, name=base.name, ttrl=base.ttrl, ppo=base.ppo) == base
+    assert other.ppo.groups_per_iteration == base.ppo.groups_per_iteration
+    assert other.ttrl.n_votes_per_prompt == base.ttrl.n_votes_per_prompt
+
+
+def test_an_arm_starts_from_the_policy_of_its_seed(tmp_path):
+    """Which the first run leaves where a run leaves its policy."""
+    first = arms.experiment(arms.FIRST, 2, tmp_path)
+    assert first.policy.path is None
+    assert first.iterations == 0
+    assert arms.experiment("success", 2, tmp_path).policy.path == str(tmp_path / first.name / "policy")
+
+
+def test_the_arm_without_labels_never_asks_the_environment(tmp_path):
+    """Not where its vote abstains either."""
+    ttrl = arms.experiment("final_state", 0, tmp_path).ttrl
+    assert (ttrl.reward, ttrl.outcome, ttrl.use_env_fallback) == ("vote", "final_state_cluster", False)
+
+
+def test_every_arm_is_in_a_panel():
+    """And panels show nothing else."""
+    assert set(chain.from_iterable(arms.PANELS.values())) == set(arms.ARMS)

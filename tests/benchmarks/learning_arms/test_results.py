@@ -1,0 +1,67 @@
+"""What is kept of a run."""
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("ray")
+
+from benchmarks.learning_arms import process, results
+from rllib_configs.experiment import PPO, TTRL, BehaviourCloning, Environment, Evaluation, Experiment, Resources
+from tests.benchmarks.learning_arms.made_up import make_result
+from tests.policies.observations import fresh_policy, observe
+from tests.rllib_configs.conftest import local_ray  # noqa: F401  (a fixture)
+from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
+
+SHRUNKEN = Experiment(
+    name="success-0",
+    iterations=2,
+    environment=Environment(task_id=(0, 1), image_size=16, chunk_size=4, max_episode_steps=8),
+    bc=BehaviourCloning(demonstrations_per_task=1, steps=3),
+    ttrl=TTRL(n_votes_per_prompt=2),
+    ppo=PPO(groups_per_iteration=2),
+    resources=Resources(num_env_runners=0, num_envs_per_env_runner=4),
+    evaluation=Evaluation(num_episodes=4, num_envs=2, interval=1, curve_episodes=4, videos=0),
+)
+"""Eight control steps solve nothing, but everything runs."""
+
+
+def test_a_low_temperature_acts_greedily():
+    """Nothing but the most probable bin is left."""
+    policy, observations = fresh_policy(), observe(4)
+    torch.testing.assert_close(results.Sampling(policy, 1e-6).act(observations), policy.act(observations))
+
+
+def test_a_high_temperature_spreads_the_actions():
+    """The more, the higher it is."""
+    low, high = (results.Sampling(fresh_policy(), each).act(observe(4)).std() for each in (0.1, 100.0))
+    assert high > 2 * low
+
+
+def test_every_prompt_is_sampled_at_every_temperature():
+    """Task 0 is solved each time, task 1 never."""
+    evaluation = Evaluation(num_episodes=4, num_envs=4)
+    experiment = Experiment(environment=ENVIRONMENT, ttrl=TTRL(n_votes_per_prompt=3), evaluation=evaluation)
+    successes = results.sampled_successes(Seeker(), experiment)
+    np.testing.assert_array_equal(successes, [[True, False, True, False]] * 3)
+
+
+def test_a_result_reads_back(tmp_path):
+    """Field by field."""
+    result = make_result(steps=None)
+    results.write(result, tmp_path)
+    assert results.read(tmp_path) == result
+
+
+@pytest.mark.slow
+def test_a_run_leaves_its_result(local_ray, tmp_path, monkeypatch):  # noqa: F811
+    """And so does one whose process ended before it had written it."""
+    monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN)
+    process.main("success", "0", str(tmp_path))
+    directory = tmp_path / SHRUNKEN.name
+    result = results.read(directory)
+    assert [(point.iteration, point.trajectories) for point in result.curve] == [(0, 0), (1, 4), (2, 8)]
+    assert (result.arm, result.episodes, result.pass_at_n) == ("success", 4, 0.0)
+    (directory / results.RESULT).unlink()
+    process.main("success", "0", str(tmp_path))
+    assert results.read(directory) == result
