@@ -121,4 +121,6 @@ class TrackingEnv(VLAEnv):
 
 
 if "VLA-Tracking-v0" not in gym.registry:
-    gym.register("VLA-Tracking-v0", entry_point=TrackingEnv, vector_entry_point=partial(make_groups, ENV_ID))
+    gym.register(
+        "VLA-Tracking-v0", entry_point=f"{__name__}:TrackingEnv", vector_entry_point=partial(make_groups, ENV_ID)
+    )

@@ -31,6 +31,7 @@ class TrackingPolicy(Policy):
     """
 
     chunk_size, action_dim = CHUNK_SIZE, ACTION_DIM
+    centres: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,9 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from benchmarks.side_by_side.process import ROOT
 from vla_envs.errors import WorkerError
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Point(NamedTuple):

@@ -1,12 +1,13 @@
 """The peer's recipe is run and heard: here a recipe of two files in the place of TorchRL's."""
 
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from benchmarks.side_by_side.process import ROOT
 from benchmarks.tracking import recipe
 
 UTILS = """
@@ -30,7 +31,8 @@ def run(tmp_path):
     (tmp_path / "utils.py").write_text(UTILS)
     (tmp_path / "vla-grpo.py").write_text(SCRIPT)
     command = [sys.executable, recipe.__file__, str(tmp_path), "7"]
-    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
 
 
 def test_every_iteration_is_a_line(run):
