@@ -32,6 +32,7 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     ``model_config`` has ``policy``: the keywords of :func:`~policies.registry.load_policy`, and
     optionally ``reference``: True keeps a frozen copy of the policy as it was built, whatever state
     is set later, and adds its log-probabilities (:data:`REF_LOGP`) to the columns of exploration.
+    Every process builds its own: only a policy loaded from a path is the same reference in all.
     Rollouts return decoded actions for the environment and, as columns of the episode, the tokens
     with their log-probabilities: logits, or means, are never stored.
     """

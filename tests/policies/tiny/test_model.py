@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from policies.tiny import TinyConfig, TinyPolicy
 from policies.tiny.model import spatial_softmax
 from tests.policies.observations import CONFIG, GAUSSIAN, decide, fresh_policy, observe
 from vla_envs.errors import MissingAssetsError
+from vla_envs.wrappers import ActionChunk, ActionHistory, TokenizeInstruction
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
 
@@ -118,6 +120,18 @@ def test_past_actions_count():
     )
     assert (first - second).abs().amax((1, 2)).min() > 1e-5
     assert (value - other).abs().min() > 1e-7
+
+
+def test_past_actions_are_those_of_the_wrapper():
+    """The policy acts on what a tabletop with `ActionHistory` shows."""
+    env = ActionHistory(ActionChunk(TokenizeInstruction(gym.make("VLA-Tabletop-v0", task_id=0, image_size=16)), 8), 2)
+    policy = TinyPolicy(TinyConfig(history=2))
+    observation, _ = env.reset(seed=0)
+    for _ in range(2):
+        batch = {key: torch.as_tensor(each)[None] for key, each in observation.items()}
+        chunk = policy.act(batch)[0].numpy()
+        observation, *_ = env.step(chunk)
+    np.testing.assert_array_equal(observation["action_history"], chunk[-2:])
 
 
 @pytest.mark.parametrize("length", [1, 9])
