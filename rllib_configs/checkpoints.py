@@ -57,14 +57,14 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints in a folder, of which the last ``kept`` stay.
+    """The checkpoints of the run in ``directory``, of which the last ``kept`` stay.
 
-    ``iteration_000012/`` holds ``policy/`` (``save_pretrained``), ``training.pt`` (the training state),
+    ``checkpoints/iteration_000012/`` holds ``policy/`` (``save_pretrained``), ``training.pt`` (the training state),
     ``run.json`` (a :class:`RunState`) and ``sha256.json`` (the checksums of these files).
     """
 
-    def __init__(self, folder: Path, kept: int) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, kept: int) -> None:
+        self.folder = directory / "checkpoints"
         self.kept = kept
 
     def save(self, policy: Policy, training_state: Mapping[str, Any], state: RunState) -> Path:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,13 +13,14 @@ from rllib_configs.experiment import Experiment
 
 
 class Progress:
-    """One line per event: phases, cloning epochs, iterations with the time left, evaluations."""
+    """One line per event: phases, cloning epochs, iterations with the time left, evaluations, checkpoints."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.console = Console(highlight=False)
         self.started = time.monotonic()
         self.training_started: float | None = None
+        self.trained_here = 0
         environment = experiment.environment
         self.console.print(f"[bold]{experiment.name}[/]: {environment.id}, {experiment.policy.kind} policy")
 
@@ -34,24 +33,27 @@ class Progress:
         if step % 500 == 0:
             self._line(f"step {step:5d}/{self.experiment.bc.steps}  cloning loss {loss:.3f}")
 
-    def trained(self, iteration: int, result: dict[str, Any]) -> None:
-        """A training iteration has ended."""
-        now = time.monotonic()
-        self.training_started = self.training_started or now - result["time_this_iter_s"]
-        left = (now - self.training_started) / iteration * (self.experiment.iterations - iteration)
-        ttrl = result.get("ttrl", {})
-        learner = result.get("learners", {}).get("default_policy", {})
+    def trained(self, iteration: int, values: Mapping[str, float]) -> None:
+        """A training iteration has ended, with these :func:`~rllib_configs.report.scalars.scalars`."""
+        now, took = time.monotonic(), values["time/iteration_s"]
+        self.training_started = self.training_started or now - took
+        self.trained_here += 1
+        left = (now - self.training_started) / self.trained_here * (self.experiment.iterations - iteration)
         self._line(
             f"iteration {iteration:3d}/{self.experiment.iterations}"
-            f"  sampled success {_number(ttrl.get('success_rate'), '4.0%')}"
-            f"  reward {_number(ttrl.get('reward'), '.3f')}"
-            f"  KL {_number(learner.get('approx_kl'), '.4f')}"
-            f"  {result['time_this_iter_s']:4.1f} s, {left / 60:4.1f} min left"
+            f"  sampled success {_number(values.get('ttrl/success_rate'), '4.0%')}"
+            f"  reward {_number(values.get('ttrl/reward'), '.3f')}"
+            f"  KL {_number(values.get('policy/approx_kl'), '.4f')}"
+            f"  {took:4.1f} s, {left / 60:4.1f} min left"
         )
 
     def evaluated(self, iteration: int, rate: float) -> None:
         """A point of the learning curve is known."""
         self._line(f"[bold]iteration {iteration:3d}  held-out greedy success {rate:.0%}[/]")
+
+    def saved(self, checkpoint: Path) -> None:
+        """A checkpoint is on disk."""
+        self._line(f"[dim]checkpoint {checkpoint.name}[/]")
 
     def finish(self, rows: Sequence[tuple[str, ...]], directory: Path) -> None:
         """The run has ended."""
@@ -69,4 +71,4 @@ class Progress:
 
 def _number(value: float | None, form: str) -> str:
     """The number, or a dash where nothing was measured: an iteration without a signal updates nothing."""
-    return "-" if value is None or math.isnan(value) else format(float(value), form)
+    return "-" if value is None else format(value, form)

@@ -1,207 +1,162 @@
-"""One run: clone, evaluate, train by group RL, evaluate, report."""
+"""One run: clone, evaluate, train by group RL, evaluate, report; and how it goes on after an interruption."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import math
-import os
-import time
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import ray
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from policies.behaviour_cloning import clone
 from policies.interface import Policy
 from policies.registry import load_policy
-from rllib_configs import demonstrations
-from rllib_configs.algorithm import VLAPPO
-from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, provenance, success_rate
-from rllib_configs.experiment import Experiment, PolicyConfig
+from rllib_configs.checkpoints import Checkpoint, Checkpoints
+from rllib_configs.evaluation import Episode, evaluate, held_out_prompts, provenance
+from rllib_configs.experiment import Experiment
+from rllib_configs.first_policy import clone_expert, load_first_policy
 from rllib_configs.progress import Progress
-from rllib_configs.report.curve import CurvePoint, plot_curve
-from rllib_configs.report.log import ResultLog
 from rllib_configs.report.tables import markdown, success_table
 from rllib_configs.report.video import record, write_grid
+from rllib_configs.training import Training
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_directory, atomic_write_text
+from vla_envs.files import atomic_write_text
+from vla_envs.spec import Prompt
+
+_EXPERIMENT = TypeAdapter(Experiment)
+_EPISODES = TypeAdapter(dict[str, list[Episode]])
 
 
 def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
-    """Run an experiment and leave its results in a directory of its own.
+    """Run an experiment and leave its results in a directory of its own, which can be moved.
 
     The directory holds ``config.json``, ``environment.json`` (the versions that simulate and the like),
-    ``policy_before/`` and ``policy/`` (``save_pretrained``), ``checkpoint/`` (RLlib's), ``progress.csv``
-    and TensorBoard events with a row per iteration, ``success.md``, ``episodes.json``,
-    ``learning_curve.png`` and ``before_after.mp4``.
+    ``policy_before/``, ``policy/`` and ``best/`` (``save_pretrained``; the best by held-out greedy success),
+    ``checkpoints/`` (see :class:`~rllib_configs.checkpoints.Checkpoints`), ``progress.csv`` and TensorBoard
+    events with a row per iteration, ``success.md``, ``episodes.json``, ``learning_curve.png`` and
+    ``before_after.mp4``.
 
     Returns:
         The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
     """
-    return Run(experiment, root).execute()
+    # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
+    experiment.validate()
+    policy = load_first_policy(experiment)
+    prompts = _prompts(experiment)
+    run = Run(experiment, _new_directory(root, experiment.name), prompts)
+    run.begin(policy)
+    return run.improve()
+
+
+def resume(directory: Path, iterations: int | None = None) -> Path:
+    """Go on with a run from its newest sound checkpoint, as if it had never been interrupted.
+
+    Args:
+        directory: of the run.
+        iterations: a new total, at least the old one; None keeps that.
+
+    Returns:
+        The directory.
+
+    Raises:
+        InvalidArgumentError: no run, no sound checkpoint, or fewer iterations.
+    """
+    experiment = load_experiment(directory)
+    if iterations is not None:
+        if iterations < experiment.iterations:
+            raise InvalidArgumentError(
+                f"Expect `iterations` to be at least those of the run, {experiment.iterations}, actually: {iterations}."
+            )
+        experiment = experiment.replace(iterations=iterations)
+    checkpoint = Checkpoints(directory, experiment.checkpoints_kept).newest()
+    run = Run(experiment, directory, _prompts(experiment))
+    run.write_config()
+    return run.improve(checkpoint)
 
 
 def load_experiment(directory: Path) -> Experiment:
     """The experiment of a run's ``config.json``.
 
     Raises:
-        InvalidArgumentError: the file does not hold an experiment of this version.
+        InvalidArgumentError: there is none, or the file does not hold an experiment of this version.
     """
-    text = (directory / "config.json").read_text()
+    path = directory / "config.json"
+    if not path.is_file():
+        raise InvalidArgumentError(f"Expect the directory of a run that `vla train` wrote, actually: {directory}.")
     try:
-        return TypeAdapter(Experiment).validate_json(text)
+        return _EXPERIMENT.validate_json(path.read_text())
     except ValidationError as error:
-        raise InvalidArgumentError(
-            f"{directory / 'config.json'} is not an experiment of this version: {error}"
-        ) from error
+        raise InvalidArgumentError(f"{path} is not an experiment of this version: {error}") from error
 
 
 class Run:
     """The steps of a run in their order, and what passes between them."""
 
-    def __init__(self, experiment: Experiment, root: Path) -> None:
-        # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
-        experiment.validate()
+    def __init__(self, experiment: Experiment, directory: Path, prompts: list[Prompt]) -> None:
         self.experiment = experiment
-        self.clones = experiment.policy.path is None and experiment.bc.demonstrations_per_task > 0
-        if self.clones:
-            demonstrations.check(experiment.environment, experiment.bc)
-        self.prompts = held_out_prompts(experiment.environment, "eval", experiment.evaluation.num_episodes)
-        self.policy = _load_policy(experiment)
-        self.sampled: list[float] = []
-        self.curve: list[CurvePoint] = []
-        self.directory = _new_directory(root, experiment.name)
+        self.directory = directory
+        self.prompts = prompts
         self.progress = Progress(experiment)
+        torch.set_num_threads(experiment.resources.torch_threads)
 
-    def execute(self) -> Path:
-        """Do everything."""
+    def write_config(self) -> None:
+        """Write down what is run."""
         atomic_write_text(self.directory / "config.json", json.dumps(dataclasses.asdict(self.experiment), indent=2))
+
+    def begin(self, policy: Policy) -> None:
+        """Make the first policy, and evaluate it."""
+        self.write_config()
         rests_on = json.dumps(provenance(self.experiment.environment), indent=2)
         atomic_write_text(self.directory / "environment.json", rests_on)
-        torch.set_num_threads(self.experiment.resources.torch_threads)
-        policy = self._first_policy()
-        policy.save_pretrained(self.directory / "policy_before")
-        before = self._evaluate(policy)
-        frames_before = self._record(policy)
-        policy = self._improve(before[: self.experiment.evaluation.curve_episodes])
+        self.progress.phase("first policy")
+        clone_expert(policy, self.experiment, self.progress.cloned)
+        policy.eval().save_pretrained(self.policy_before)
+        self._write_episodes({"before": self._evaluate(policy)})
+
+    def improve(self, checkpoint: Checkpoint | None = None) -> Path:
+        """Train, from the first policy or from a checkpoint, and report; returns the directory."""
+        before = _EPISODES.validate_json((self.directory / "episodes.json").read_text())["before"]
+        self.progress.phase("starting RLlib" if checkpoint is None else f"going on from {checkpoint.path.name}")
+        first = dataclasses.replace(self.experiment.policy, path=str(self.policy_before.resolve()))
+        training = Training(
+            self.experiment.replace(policy=first), self.directory, self._evaluate, self.progress, checkpoint
+        )
+        policy, after = training.execute(before)
         policy.save_pretrained(self.directory / "policy")
-        after = self._evaluate(policy)
-        self._report(before, after)
-        if frames_before:
-            rows = [("before", frames_before), ("after", self._record(policy))]
-            write_grid(rows, self.directory / "before_after.mp4")
-        self.progress.finish(success_table(before, after), self.directory)
+        self._write_episodes({"before": before, "after": after})
+        table = success_table(before, after)
+        atomic_write_text(self.directory / "success.md", markdown(table) + "\n")
+        self._film(policy)
+        self.progress.finish(table, self.directory)
         return self.directory
 
-    def _first_policy(self) -> Policy:
-        experiment, bc, policy = self.experiment, self.experiment.bc, self.policy
-        if self.clones:
-            self.progress.phase("behaviour cloning")
-            clone(
-                policy,
-                demonstrations.collect(experiment.environment, bc, experiment.seed),
-                steps=bc.steps,
-                learning_rate=bc.learning_rate,
-                batch_size=bc.batch_size,
-                seed=experiment.seed,
-                on_step=self.progress.cloned,
-            )
-        return policy.eval()
+    @property
+    def policy_before(self) -> Path:
+        """The first policy."""
+        return self.directory / "policy_before"
 
     def _evaluate(self, policy: Policy, num_episodes: int | None = None) -> list[Episode]:
         self.progress.phase("evaluation")
-        prompts = self.prompts[:num_episodes]
-        return evaluate(policy, self.experiment.environment, prompts, self.experiment.evaluation.num_envs)
+        environment, evaluation = self.experiment.environment, self.experiment.evaluation
+        return evaluate(policy, environment, self.prompts[:num_episodes], evaluation.num_envs)
 
-    def _record(self, policy: Policy) -> list[Any]:
-        evaluation = self.experiment.evaluation
+    def _write_episodes(self, episodes: dict[str, list[Episode]]) -> None:
+        atomic_write_text(self.directory / "episodes.json", _EPISODES.dump_json(episodes).decode())
+
+    def _film(self, policy: Policy) -> None:
+        """The first and the last policy on the same prompts, side by side."""
+        evaluation, environment = self.experiment.evaluation, self.experiment.environment
+        prompts = self.prompts[: evaluation.videos]
+        if not prompts:
+            return
         self.progress.phase("video")
-        return record(policy, self.experiment.environment, self.prompts[: evaluation.videos], evaluation.video_stride)
-
-    def _improve(self, before: list[Episode]) -> Policy:
-        """Group RL from the saved first policy; returns the trained one."""
-        experiment = self.experiment
-        started = PolicyConfig(kind=experiment.policy.kind, path=str(self.directory.resolve() / "policy_before"))
-        self.progress.phase("starting RLlib")
-        algorithm = build_algorithm(experiment.replace(policy=started))
-        try:
-            with closing(ResultLog(self.directory)) as log:
-                self._mark(0, before)
-                self._iterate(algorithm, log)
-            with atomic_directory(self.directory / "checkpoint") as folder:
-                # RLlib takes a relative path for a URL without a scheme.
-                algorithm.save_to_path(folder.resolve())
-            return algorithm.policy_copy()
-        finally:
-            algorithm.stop()
-
-    def _iterate(self, algorithm: VLAPPO, log: ResultLog) -> None:
-        experiment, limit = self.experiment, self.experiment.time_limit_minutes
-        deadline = math.inf if limit is None else time.monotonic() + 60 * limit
-        for iteration in range(1, experiment.iterations + 1):
-            result = algorithm.train()
-            # Nothing was measured when faults spoilt every group so far.
-            self.sampled.append(float(result.get("ttrl", {}).get("success_rate", math.nan)))
-            self.progress.trained(iteration, result)
-            last = iteration == experiment.iterations or time.monotonic() > deadline
-            rate = None
-            if last or iteration % experiment.evaluation.interval == 0:
-                episodes = self._evaluate(algorithm.policy_copy(), experiment.evaluation.curve_episodes)
-                rate = success_rate(episodes)
-                self._mark(iteration, episodes)
-            log.write(iteration, result, rate)
-            if last:
-                break
-
-    def _mark(self, iteration: int, episodes: list[Episode]) -> None:
-        self.curve.append(CurvePoint(iteration, sum(episode.success for episode in episodes), len(episodes)))
-        self.progress.evaluated(iteration, success_rate(episodes))
-        plot_curve(self.sampled, self.curve, self.experiment.name, self.directory / "learning_curve.png")
-
-    def _report(self, before: list[Episode], after: list[Episode]) -> None:
-        episodes = {"before": before, "after": after}
-        rows = {key: [dataclasses.asdict(episode) for episode in each] for key, each in episodes.items()}
-        atomic_write_text(self.directory / "episodes.json", json.dumps(rows))
-        atomic_write_text(self.directory / "success.md", markdown(success_table(before, after)) + "\n")
+        policies = {"before": load_policy(self.experiment.policy.kind, path=self.policy_before).eval(), "after": policy}
+        rows = [(name, record(each, environment, prompts, evaluation.video_stride)) for name, each in policies.items()]
+        write_grid(rows, self.directory / "before_after.mp4")
 
 
-def build_algorithm(experiment: Experiment) -> VLAPPO:
-    """The algorithm on the Ray that runs, or on a local one."""
-    if not ray.is_initialized():
-        # Workers must import this package from wherever the driver did.
-        paths = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-        ray.init(
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": paths}},
-        )
-    return experiment.to_rllib().build_algo()
-
-
-def _load_policy(experiment: Experiment) -> Policy:
-    """The policy to start from.
-
-    Raises:
-        InvalidArgumentError: a checkpoint made for another environment.
-        MissingAssetsError: no checkpoint.
-    """
-    torch.manual_seed(experiment.seed)
-    policy = load_policy(**experiment.policy_keywords())
-    for name, expected in experiment.environment.policy_config().items():
-        given = getattr(policy.config, name)
-        # A camera that the policy does not look at does no harm.
-        if not (set(given) <= set(expected) if name == "image_keys" else given == expected):
-            raise InvalidArgumentError(
-                f"Expect the `{name}` of {experiment.policy.path} to fit the environment's, which is {expected}, "
-                f"actually: {given}."
-            )
-    return policy
+def _prompts(experiment: Experiment) -> list[Prompt]:
+    return held_out_prompts(experiment.environment, "eval", experiment.evaluation.num_episodes)
 
 
 def _new_directory(root: Path, name: str) -> Path:

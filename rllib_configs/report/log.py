@@ -1,62 +1,70 @@
-"""Scalars of every iteration, as CSV and as TensorBoard events."""
+"""Scalars of every iteration, as CSV, as TensorBoard events and, where asked for, on Weights & Biases."""
 
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping
-from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-_MODULE = ("learners", "default_policy")
+from vla_envs.errors import require_extra
+from vla_envs.files import atomic_path
 
-SCALARS: Mapping[str, tuple[str, ...]] = {
-    "ttrl/success_rate": ("ttrl", "success_rate"),
-    "ttrl/pass_at_n": ("ttrl", "pass_at_n"),
-    "ttrl/reward": ("ttrl", "reward"),
-    "ttrl/steps": ("ttrl", "steps"),
-    "ttrl/frac_zero_std_groups": ("ttrl", "frac_zero_std_groups"),
-    "rollout/invalid_trajectories": ("rollout", "invalid_trajectories"),
-    "policy/approx_kl": (*_MODULE, "approx_kl"),
-    "policy/clip_fraction": (*_MODULE, "clip_fraction"),
-    "policy/entropy": (*_MODULE, "entropy"),
-    "loss/policy": (*_MODULE, "policy_loss"),
-    "loss/value": (*_MODULE, "vf_loss"),
-    "time/iteration_s": ("time_this_iter_s",),
-    "time/sampling_s": ("timers", "env_runner_sampling_timer"),
-    "time/learning_s": ("timers", "learner_update_timer"),
-    "time/total_s": ("time_total_s",),
-}
-"""Name in the log -> where RLlib's result has it; a critic-free run has no ``loss/value``."""
+TABLE = "progress.csv"
 
 
 class ResultLog:
-    """Writes ``progress.csv`` and TensorBoard events into a directory, one row an iteration."""
+    """Writes ``progress.csv`` and TensorBoard events into a directory.
 
-    def __init__(self, directory: Path) -> None:
-        self._events = SummaryWriter(str(directory))
-        self._file = (directory / "progress.csv").open("w", newline="")
-        self._csv = csv.DictWriter(self._file, ["iteration", *SCALARS, "eval/success_rate"])
-        self._csv.writeheader()
+    Args:
+        directory: of the run; where it has a log already, that goes on after ``iteration``.
+        iteration: the last one that counts, 0 for a new run; rows and events after it are dropped.
+        wandb_project: Weights & Biases project to log to as well, or None.
 
-    def write(self, iteration: int, result: Mapping[str, Any], eval_success_rate: float | None) -> None:
-        """Add an iteration; what is None or NaN was not measured and is left out."""
-        row = {name: _look_up(result, path) for name, path in SCALARS.items()}
-        row["eval/success_rate"] = eval_success_rate
-        known = {name: float(each) for name, each in row.items() if each is not None and not math.isnan(each)}
-        for name, value in known.items():
+    Raises:
+        DependencyNotInstalled: a project is given, and ``wandb`` is not installed.
+    """
+
+    def __init__(self, directory: Path, iteration: int = 0, wandb_project: str | None = None) -> None:
+        self._wandb = None if wandb_project is None else _wandb_run(wandb_project, directory)
+        self._table = directory / TABLE
+        self._rows = {number: row for number, row in _read(self._table).items() if number <= iteration}
+        self._events = SummaryWriter(str(directory), purge_step=iteration + 1)
+
+    def write(self, iteration: int, values: Mapping[str, float]) -> None:
+        """Add values to an iteration; the table gains a column with every new name."""
+        for name, value in values.items():
             self._events.add_scalar(name, value, iteration)
-        self._csv.writerow({"iteration": iteration, **known})
-        self._file.flush()
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=iteration)
+        self._rows.setdefault(iteration, {"iteration": iteration}).update(values)
+        columns = dict.fromkeys(chain.from_iterable(self._rows.values()))
+        with atomic_path(self._table) as path, path.open("w", newline="") as file:
+            table = csv.DictWriter(file, list(columns))
+            table.writeheader()
+            table.writerows(self._rows.values())
 
     def close(self) -> None:
-        """Close both files."""
+        """Write what is not yet on disk."""
         self._events.close()
-        self._file.close()
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
-def _look_up(result: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    return reduce(lambda level, key: level.get(key) if isinstance(level, Mapping) else None, path, result)
+def _read(table: Path) -> dict[int, dict[str, Any]]:
+    """Iteration -> what was measured in it; nothing if there is no table yet."""
+    if not table.is_file():
+        return {}
+    with table.open(newline="") as file:
+        return {
+            int(row["iteration"]): {name: value for name, value in row.items() if value} for row in csv.DictReader(file)
+        }
+
+
+def _wandb_run(project: str, directory: Path) -> Any:
+    """A run of Weights & Biases, or the one that a killed session of the same directory has left open."""
+    wandb = require_extra("wandb", "wandb")
+    return wandb.init(project=project, name=directory.name, dir=directory, resume="auto")

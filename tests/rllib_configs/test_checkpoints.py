@@ -40,7 +40,7 @@ def policy():
 @pytest.fixture
 def checkpoints(tmp_path, policy):
     """Of iterations 1 to 3, of which the last two are kept."""
-    kept = Checkpoints(tmp_path / "checkpoints", kept=2)
+    kept = Checkpoints(tmp_path, kept=2)
     for iteration in (1, 2, 3):
         kept.save(policy, training_state(iteration), state_at(iteration))
     return kept
@@ -121,7 +121,7 @@ def test_without_a_sound_one_the_error_says_what_was_looked_at(checkpoints):
 def test_an_empty_folder_is_named(tmp_path):
     """A run that was killed before its first checkpoint."""
     with pytest.raises(InvalidArgumentError, match="nothing is there"):
-        Checkpoints(tmp_path / "checkpoints", kept=2).newest()
+        Checkpoints(tmp_path, kept=2).newest()
 
 
 def test_an_interrupted_one_is_never_seen(checkpoints, policy, monkeypatch):
