@@ -69,15 +69,17 @@ def _rewards(
         rewards = np.array([TRAJECTORY_REWARDS[config.trajectory_reward](each) for each in trajectories])
         every = np.ones(len(rewards), bool)
         return rewards, every, every, {}
-    voted = apply_vote(trajectories, _with_own_errors(config.vote, seed), seed)
+    # Not the seed itself: the environment draws the prompt by it, and errors would follow the prompts.
+    (rng,) = np.random.default_rng(seed).spawn(1)
+    voted = apply_vote(trajectories, _with_own_errors(config.vote, rng), rng)
     metrics = vote_metrics([voted], detailed=config.vote.log_detailed_metrics)
     return voted.rewards, voted.source != NONE, voted.trained, metrics
 
 
-def _with_own_errors(vote: VoteConfig, seed: int) -> VoteConfig:
+def _with_own_errors(vote: VoteConfig, rng: np.random.Generator) -> VoteConfig:
     """The vote with a judge whose errors are this group's own, whichever process asks it."""
     judge = vote.outcome
-    return replace(vote, outcome=noisy(judge.outcome, judge.p, seed)) if isinstance(judge, noisy) else vote
+    return replace(vote, outcome=noisy(judge.outcome, judge.p, rng)) if isinstance(judge, noisy) else vote
 
 
 def _metrics(trajectories: Sequence[Trajectory], rewards: NDArray[np.float64]) -> dict[str, float]:
