@@ -105,4 +105,5 @@ def _cut(
         return np.array_split(order, number)
     ends = np.flatnonzero(np.diff(trajectories[order], append=-1)) + 1
     wanted = np.arange(1, number) * len(order) / number
-    return np.split(order, np.unique(ends[np.searchsorted(ends, wanted)]))
+    cuts = np.unique(ends[np.searchsorted(ends, wanted)])
+    return np.split(order, cuts[cuts < len(order)])
