@@ -32,14 +32,16 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     ``model_config`` has ``policy``: the keywords of :func:`~policies.registry.load_policy`, and
     optionally ``reference``: True keeps a frozen copy of the policy as it was built, whatever state
     is set later, and adds its log-probabilities (:data:`REF_LOGP`) to the columns of exploration.
-    Every process builds its own: only a policy loaded from a path is the same reference in all.
+    ``seed`` (0) fixes the weights of a fresh policy, so that every process builds the same, and the same reference.
     Rollouts return decoded actions for the environment and, as columns of the episode, the tokens
     with their log-probabilities: logits, or means, are never stored.
     """
 
     def setup(self) -> None:
         """Build or load the policy, and its reference where one is asked for."""
-        self.policy = load_policy(**self.model_config["policy"])
+        with torch.random.fork_rng():
+            torch.manual_seed(self.model_config.get("seed", 0))
+            self.policy = load_policy(**self.model_config["policy"])
         self.reference = self.policy.frozen_copy() if self.model_config.get("reference", False) else None
 
     @torch.no_grad()
@@ -61,6 +63,10 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
             TOKEN_ENTROPY: sample.entropy,
             Columns.VF_PREDS: sample.value,
         }
+
+    def train(self, mode: bool = True) -> VLAModule:
+        """Stay in evaluation mode, in which RLlib samples: with dropout a fresh update would not have a ratio of 1."""
+        return super().train(False)
 
     def compute_values(self, batch: dict[str, Any], embeddings: Any | None = None) -> Tensor:
         """The critic's estimate, float32 (B,)."""

@@ -390,7 +390,11 @@ class Experiment:
         env_id = self.environment.id
         # The module before the colon is what a worker process imports to know the id.
         config.environment(env_id if ":" in env_id else f"vla_envs:{env_id}", env_config=self._group_config())
-        model_config = {"policy": self.policy_keywords(), "reference": self.ppo.reference_kl is not None}
+        model_config = {
+            "policy": self.policy_keywords(),
+            "seed": self.seed,
+            "reference": self.ppo.reference_kl is not None,
+        }
         config.rl_module(rl_module_spec=RLModuleSpec(module_class=VLAModule, model_config=model_config))
         config.debugging(seed=self.seed)
         self._set_resources(config)

@@ -45,9 +45,8 @@ class VLALearner(TorchLearner):
     """
 
     def build(self) -> None:
-        """Build the module and its optimizer. Rollout and update must agree, so dropout is off in both."""
+        """Build the module, its optimizer and the schedule of the entropy bonus."""
         super().build()
-        self.policy_module.eval()
         self.entropy_coeff = Scheduler(
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
         )

@@ -14,12 +14,11 @@ TEMPERATURES = torch.linspace(0.5, 1.2, 8)
 
 
 def make_module(seed=0, reference=False, **policy):
-    torch.manual_seed(seed)
     fields = {"chunk_size": 3, "bins": 16, "token_length": 5, "hidden": 32}
     return VLAModule(
         observation_space=None,
         action_space=None,
-        model_config={"policy": policy or {"kind": "tiny", "config": fields}, "reference": reference},
+        model_config={"policy": policy or {"kind": "tiny", "config": fields}, "reference": reference, "seed": seed},
     )
 
 
@@ -52,6 +51,27 @@ def test_noise_determines_the_tokens_of_a_row():
     alone = {Columns.OBS: {key: each[5:6] for key, each in observations.items()}, NOISE: noise[5:6]}
     assert torch.equal(module.forward_exploration(alone)[ACTION_TOKENS], tokens[5:6])
     assert not torch.equal(explore(module, observations)[ACTION_TOKENS], tokens)
+
+
+def test_fresh_weights_depend_on_the_seed_alone():
+    """So that every process builds the same, whatever it has drawn before, and draws on as if nothing was built."""
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, other = make_module().get_state(), make_module(seed=1).get_state()
+    assert torch.rand(1) == expected
+    second = make_module().get_state()
+    assert all((first[name] == second[name]).all() for name in first)
+    assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_dropout_stays_off_in_training():
+    """RLlib switches it on for updates, and the ratio would not be one."""
+    module = make_module()
+    module.forward_train(
+        {Columns.OBS: observe(2), ACTION_TOKENS: torch.zeros(2, module.policy.slots, dtype=torch.int64)}
+    )
+    assert not any(each.training for each in module.modules())
 
 
 def test_the_reference_judges_at_the_temperature_that_sampled():

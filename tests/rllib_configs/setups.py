@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from ray.rllib.core.rl_module import RLModuleSpec
 
 from policies.rl_module import VLAModule
@@ -25,9 +24,8 @@ def module_spec(**policy) -> RLModuleSpec:
 
 def make_module(seed=0, **policy) -> VLAModule:
     """The module itself, without a runner around it."""
-    torch.manual_seed(seed)
-    spec = module_spec(**policy)
-    return VLAModule(observation_space=None, action_space=None, model_config=spec.model_config)
+    model_config = {**module_spec(**policy).model_config, "seed": seed}
+    return VLAModule(observation_space=None, action_space=None, model_config=model_config)
 
 
 def reach_config(*, num_envs=8, group_size=4, seed=0, env_config=None, **groups) -> VLAPPOConfig:
@@ -53,5 +51,4 @@ def reach_config(*, num_envs=8, group_size=4, seed=0, env_config=None, **groups)
 def reach_runner(config: VLAPPOConfig | None = None, **changes) -> GroupEnvRunner:
     """The runner of a configuration, or of :func:`reach_config`, without Ray and with a module of its own."""
     config = config or reach_config(**changes)
-    torch.manual_seed(0)
     return GroupEnvRunner(config=config.learners(num_learners=1))  # which would be in another process

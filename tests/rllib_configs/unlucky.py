@@ -1,8 +1,9 @@
-"""The reach environment in worker processes that die where a test says so."""
+"""The reach environment in processes that die, fail or hang where a test says so."""
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,25 +24,41 @@ FOLDER = "VLA_TEST_FAULTS"
 
 
 class UnluckyEnv(ReachEnv):
-    """Takes a file away that is named after its prompt, or ``any``, and ends its process in the middle of a step."""
+    """Takes a file away that is named after its prompt, or ``any``, and does what it says in the middle of a step."""
 
-    def __init__(self, image_size=16, cameras=(), **kwargs):
+    def __init__(self, image_size=16, cameras=(), faults=None, **kwargs):
         super().__init__(**kwargs)
+        self.faults = faults
 
     def _apply(self, action):
-        folder = Path(os.environ[FOLDER])
+        folder = Path(self.faults or os.environ[FOLDER])
         for fault in [*folder.glob("any.*"), *folder.glob("{}-{}.*".format(*self.prompt))]:
             with suppress(FileNotFoundError):  # another worker was faster
+                text = fault.read_text()
                 fault.unlink()
-                os._exit(3)
+                FAULTS[text]()
         return super()._apply(action)
 
 
-def add_faults(folder: Path, count: int, prompt: tuple[int, int] | None = None) -> None:
-    """Have the next ``count`` steps from a prompt, or from any, end their process."""
+def fail():
+    """Raise what nobody expects."""
+    raise RuntimeError("The simulator has lost its way.")
+
+
+FAULTS = {
+    "die": lambda: os._exit(3),
+    "fail": fail,
+    "hang": lambda: time.sleep(3600),
+    "dawdle": lambda: time.sleep(10),
+}
+"""What may happen."""
+
+
+def add_faults(folder: Path, count: int, prompt: tuple[int, int] | None = None, kind: str = "die") -> None:
+    """Have the next ``count`` steps from a prompt, or from any, meet a fault."""
     name = "any" if prompt is None else "{}-{}".format(*prompt)
     for number in range(count):
-        (folder / f"{name}.{number}").touch()
+        (folder / f"{name}.{number}").write_text(kind)
 
 
 if "VLA-Unlucky-v0" not in gym.registry:
