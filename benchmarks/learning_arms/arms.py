@@ -7,8 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rllib_configs.experiment import Evaluation, Experiment, PolicyConfig, Resources
-from rllib_configs.presets import tabletop_ttrl
+from rllib_configs.experiment import (
+    PPO,
+    TTRL,
+    BehaviourCloning,
+    Environment,
+    Evaluation,
+    Experiment,
+    PolicyConfig,
+    Resources,
+)
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Part of an experiment -> its fields that differ."""
@@ -16,11 +24,17 @@ Changes = Mapping[str, Mapping[str, Any]]
 FIRST = "first"
 """The policy that every arm of a seed starts from, cloned from demonstrations alone."""
 
-COMMON: Changes = {
-    "ttrl": {"reward": "success"},
-    "ppo": {"learning_rate": 5e-4},
-}
-"""What all arms share beside the preset."""
+BASE = Experiment(
+    iterations=60,
+    checkpoint_interval=60,
+    environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1, 2, 3), max_episode_steps=40),
+    bc=BehaviourCloning(demonstrations_per_task=30, steps=2000),
+    ttrl=TTRL(reward="success"),
+    ppo=PPO(groups_per_iteration=32, learning_rate=5e-4),
+    resources=Resources(num_env_runners=0, num_envs_per_env_runner=256),
+    evaluation=Evaluation(num_episodes=200, num_envs=100, curve_episodes=200, videos=0),
+)
+"""What all arms share: one core, two cubes and two plates, and twice the steps that the expert needs."""
 
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""
@@ -62,17 +76,11 @@ def experiment(arm: str, seed: int, root: Path) -> Experiment:
         seed: of the cloning and of the training.
         root: folder of the runs.
     """
-    base = tabletop_ttrl(
-        name=f"{arm}-{seed}",
-        seed=seed,
-        time_limit_minutes=None,
-        resources=Resources(num_env_runners=0, num_envs_per_env_runner=256),
-        evaluation=Evaluation(num_episodes=200, num_envs=100, curve_episodes=200, videos=0),
-    )
+    base = BASE.replace(name=f"{arm}-{seed}", seed=seed)
     if arm == FIRST:
         return base.replace(iterations=0)
     policy = PolicyConfig(path=str((root / f"{FIRST}-{seed}" / "policy").resolve()))
-    return _changed(_changed(base, COMMON), ARMS[arm]).replace(policy=policy)
+    return _changed(base, ARMS[arm]).replace(policy=policy)
 
 
 def _changed(base: Experiment, changes: Changes) -> Experiment:
