@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from typing import Any
 
 import ray
 import torch
@@ -34,11 +35,12 @@ TINY = {
     "state_scale": (1.0,) * 2 * ACTION_DIM,
     "token_length": ENVIRONMENT.token_length,
 }
-POLICIES = {
-    "independent bins": RLModuleSpec(module_class=TrackingModule),
-    "tiny policy": RLModuleSpec(module_class=VLAModule, model_config={"policy": {"kind": "tiny", "config": TINY}}),
+POLICIES: dict[str, tuple[type[VLAModule], dict[str, Any]]] = {
+    "independent bins": (TrackingModule, {}),
+    "tiny policy": (VLAModule, {"policy": {"kind": "tiny", "config": TINY}}),
 }
-"""The network of the recipe, which knows nothing of actions to begin with, and the small one of this package."""
+"""The network of the recipe, which knows nothing of actions to begin with, and the small one of this package, each as
+the module that hosts it and what its configuration says beside the seed."""
 
 
 def main() -> None:
@@ -46,7 +48,6 @@ def main() -> None:
     policy, seed = sys.argv[1], int(sys.argv[2])
     answers = take_over_stdout()
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     algorithm = VLAPPO(configure(policy, seed))
     prompts = held_out_prompts(ENVIRONMENT, "eval", EPISODES)
@@ -73,7 +74,9 @@ def configure(policy: str, seed: int) -> VLAPPOConfig:
         ppo=PPO(groups_per_iteration=8, learning_rate=5e-3, num_epochs=4, minibatch_size=256, clip_param_high=0.28),
         resources=Resources(num_env_runners=0, num_envs_per_env_runner=128),
     )
-    return experiment.to_rllib().rl_module(rl_module_spec=POLICIES[policy])
+    module_class, model_config = POLICIES[policy]
+    module = RLModuleSpec(module_class=module_class, model_config={**model_config, "seed": seed})
+    return experiment.to_rllib().rl_module(rl_module_spec=module)
 
 
 if __name__ == "__main__":

@@ -78,11 +78,13 @@ class TrackingPolicy(Policy):
 
 
 class TrackingModule(VLAModule):
-    """Hosts a :class:`TrackingPolicy` of random weights."""
+    """Hosts a :class:`TrackingPolicy` of random weights, which ``seed`` of ``model_config`` fixes."""
 
     def setup(self) -> None:
         """Build it; there is no reference to stay close to."""
-        self.policy = TrackingPolicy()
+        with torch.random.fork_rng():
+            torch.manual_seed(self.model_config["seed"])
+            self.policy = TrackingPolicy()
         self.reference = None
 
 
