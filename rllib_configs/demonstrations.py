@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +13,6 @@ from rllib_configs.experiment import BehaviourCloning, Environment
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt, init_states_of
 from vla_envs.tabletop import Expert, TabletopEnv
-from vla_envs.wrappers import TokenizeInstruction
 
 Row = tuple[dict[str, NDArray], NDArray[np.float32]]
 """An observation and the expert's next actions (n, A), 1 <= n <= K."""
@@ -38,8 +38,8 @@ def check(environment: Environment, bc: BehaviourCloning) -> None:
     _make(environment, bc).close()
 
 
-def _make(environment: Environment, bc: BehaviourCloning) -> TokenizeInstruction:
-    env = environment.make("train")
+def _make(environment: Environment, bc: BehaviourCloning) -> gym.Env:
+    env = environment.make_observed("train")
     if not isinstance(env.unwrapped, TabletopEnv):
         raise InvalidArgumentError(
             f"Expect an environment with a scripted expert to clone, which is VLA-Tabletop-v0, actually: "
@@ -50,7 +50,7 @@ def _make(environment: Environment, bc: BehaviourCloning) -> TokenizeInstruction
         raise InvalidArgumentError(
             f"Expect at most {available} demonstrations per task, actually: {bc.demonstrations_per_task}."
         )
-    return TokenizeInstruction(env, environment.token_length)
+    return env
 
 
 def _training_states(env: TabletopEnv, task_id: int) -> range:
@@ -64,7 +64,7 @@ def _draw_prompts(env: TabletopEnv, per_task: int, rng: np.random.Generator) -> 
 
 
 def _demonstrate(
-    env: TokenizeInstruction, prompt: Prompt, chunk_size: int, noise: float, rng: np.random.Generator
+    env: gym.Env, prompt: Prompt, chunk_size: int, noise: float, rng: np.random.Generator
 ) -> Iterator[Row]:
     """One row per visited state of an episode.
 

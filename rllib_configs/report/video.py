@@ -17,7 +17,6 @@ from policies.interface import Policy
 from rllib_configs.experiment import Environment
 from vla_envs.files import atomic_path
 from vla_envs.spec import Prompt
-from vla_envs.wrappers import TokenizeInstruction
 
 TILE = 192
 """Side of a tile in pixels."""
@@ -32,9 +31,8 @@ Frames = list[NDArray[np.uint8]]
 
 def record(policy: Policy, environment: Environment, prompts: Sequence[Prompt], stride: int) -> list[Frames]:
     """Frames of one greedy episode per prompt, one frame every ``stride`` control steps."""
-    env = environment.make("all", render_mode="rgb_array")
-    wrapped = TokenizeInstruction(env, environment.token_length)
-    episodes = [_record_episode(policy, wrapped, prompt, stride) for prompt in prompts]
+    env = environment.make_observed("all", render_mode="rgb_array")
+    episodes = [_record_episode(policy, env, prompt, stride) for prompt in prompts]
     env.close()
     return episodes
 
@@ -57,15 +55,13 @@ def _record_episode(policy: Policy, env: gym.Env, prompt: Prompt, stride: int) -
     success, ended = False, False
     while not ended:
         batch = {key: torch.from_numpy(each)[None] for key, each in observation.items()}
-        chunk = policy.act(batch)[0].numpy()
-        for start in range(0, len(chunk), stride):
-            stepped = env.unwrapped.step_chunk(chunk[start : start + stride])  # type: ignore[attr-defined]
-            _, _, success, truncated, info = stepped
+        for step, action in enumerate(policy.act(batch)[0].numpy(), start=1):
+            observation, _, success, truncated, info = env.step(action)
             ended = success or truncated
-            frames.append(_tile(env.render(), info["task"], success if ended else None))
+            if ended or step % stride == 0:
+                frames.append(_tile(env.render(), info["task"], success if ended else None))
             if ended:
                 break
-        observation = env.observation(stepped[0])  # type: ignore[attr-defined]
     return frames
 
 

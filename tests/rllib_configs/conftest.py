@@ -19,11 +19,11 @@ def faults(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def local_ray():
-    """Two cores, no dashboard; its workers import this package and these tests."""
+    """No dashboard; its workers import this package and these tests. More processes than cores, most of them idle."""
     import ray
 
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
     yield
     ray.shutdown()

@@ -61,7 +61,7 @@ def test_an_unknown_preset_names_the_valid_ones(capsys):
     """In one line, without a traceback."""
     assert main(["train", "nothing"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("vla train: Expect the `preset` to be one of 'tabletop_ttrl', 'libero_ttrl'")
+    assert error.startswith("vla train: Expect the `preset` to be one of 'tabletop_ttrl', 'tabletop_ppo', 'libero_ttrl'")
     assert error.count("\n") == 1
 
 
@@ -151,7 +151,7 @@ def test_assets_of_an_unknown_simulator(capsys):
 def test_train_without_a_preset_lists_them(capsys, arguments):
     """And says how to go on."""
     assert main(["train", *arguments]) == 0
-    assert "presets: tabletop_ttrl, libero_ttrl" in capsys.readouterr().out
+    assert "presets: tabletop_ttrl, tabletop_ppo, libero_ttrl" in capsys.readouterr().out
 
 
 def test_every_field_of_a_preset_is_an_option(capsys):

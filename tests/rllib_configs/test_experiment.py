@@ -13,7 +13,8 @@ import pytest
 import rllib_configs
 from policies.registry import load_policy
 from rllib_configs import VLAPPOConfig, presets
-from rllib_configs.experiment import LEAST, PPO, TTRL, Environment, Experiment, PolicyConfig, Resources
+from rllib_configs.experiment import PPO, TTRL, Environment, Experiment, PolicyConfig, Resources
+from rllib_configs.options import LEAST
 from tests.rllib_configs.seeker import ENVIRONMENT
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import temperature_schedule
@@ -27,11 +28,35 @@ OTHER_VALUES = {
     "cameras": ("agentview", "wrist"),
     "max_episode_steps": 7,
     "render_quality": "fast",
+    "n_samples_per_prompt": 3,
+    "temperature_range": 0.5,
+    "prompts": "curriculum",
     "reward": "success",
+    "rule": "agreement",
+    "select": "efficiency",
+    "min_confidence_ratio": 0.9,
+    "use_env_fallback": False,
+    "log_detailed_metrics": False,
+    "outcome": "noisy_success",
+    "noise": 0.1,
     "adv_estimator": "rloo",
+    "dynamic_sampling": True,
+    "micro_batch_size": 8,
+    "ratio_level": "trajectory",
     "clip_param_high": 0.3,
+    "reference_kl": "loss",
+    "reference_kl_target": 0.1,
+    "sample_timeout_s": 60.0,
 }
-"""A value other than the default, for fields that are no numbers."""
+"""A value other than the default, for fields that no 1 can be added to."""
+
+VOTING = TTRL(reward="vote")
+BASES = {
+    **{each.name: VOTING for each in dataclasses.fields(TTRL)},
+    "noise": dataclasses.replace(VOTING, outcome="noisy_success"),
+    "cluster_tolerance": dataclasses.replace(VOTING, outcome="final_state_cluster", rule="agreement"),
+}
+"""Where a field of the votes has a meaning."""
 
 TRANSLATED = [
     (part, each.name)
@@ -59,10 +84,11 @@ def translated(experiment):
 @pytest.mark.parametrize(("part", "name"), TRANSLATED)
 def test_every_option_reaches_rllib(part, name):
     """An option without an effect would be a lie."""
-    experiment = Experiment()
+    experiment = Experiment(ttrl=BASES.get(name, TTRL()))
     old = getattr(getattr(experiment, part), name)
     new = OTHER_VALUES[name] if name in OTHER_VALUES else old + 1
     changed = dataclasses.replace(getattr(experiment, part), **{name: new})
+    assert translated(experiment) == translated(experiment)
     assert translated(experiment.replace(**{part: changed})) != translated(experiment)
 
 
@@ -74,6 +100,33 @@ def test_the_seed_reaches_rllib():
 def test_the_same_experiment_gives_the_same_configuration():
     """Otherwise the differences above would mean nothing."""
     assert translated(Experiment()) == translated(Experiment())
+
+
+@pytest.mark.parametrize("field", ["ttrl", "ppo"])
+def test_plain_ppo_knows_no_groups(field):
+    """Whatever is said of them."""
+    said = {"ttrl": TTRL(n_votes_per_prompt=4, reward="vote"), "ppo": PPO(adv_estimator="grpo_nsr")}
+    plain = Experiment(test_time_rl=False)
+    assert translated(plain.replace(**{field: said[field]})) == translated(plain)
+    config = plain.to_rllib()
+    assert (config.group_size, config.adv_estimator, config.trajectory_reward) == (1, "gae", "success")
+
+
+def test_an_unknown_outcome_names_the_valid_ones():
+    """Before anything is built."""
+    experiment = Experiment(ttrl=dataclasses.replace(VOTING, outcome="speed"))
+    with pytest.raises(
+        InvalidArgumentError, match=r"`ttrl\.outcome` to be one of 'env_success', 'noisy_success', 'final"
+    ):
+        experiment.validate()
+
+
+def test_a_fresh_policy_has_the_head_and_the_history_that_are_asked_for():
+    """And its environment shows that history."""
+    experiment = Experiment(policy=PolicyConfig(head="gaussian"), environment=Environment(history=3))
+    policy = load_policy(**experiment.policy_keywords())
+    assert (policy.config.head, policy.config.history) == ("gaussian", 3)
+    assert experiment.to_rllib().env_config["history"] == 3
 
 
 def test_groups_train_on_training_states_at_their_temperatures():

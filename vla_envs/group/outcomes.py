@@ -126,6 +126,9 @@ class noisy:  # noqa: N801  (reads as the function that it stands for)
         self.p = p
         self.rng = np.random.default_rng(seed)
 
+    def __repr__(self) -> str:
+        return f"noisy({getattr(self.outcome, '__name__', self.outcome)}, p={self.p})"
+
     def __call__(self, trajectory: Trajectory) -> bool | None:
         """The verdict, or its opposite."""
         verdict = self.outcome(trajectory)
@@ -153,6 +156,9 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
         if not 0.0 <= tolerance < np.inf:
             raise InvalidArgumentError(f"Expect the `tolerance` to be at least 0, actually: {tolerance}.")
         self.tolerance = tolerance
+
+    def __repr__(self) -> str:
+        return f"final_state_cluster(tolerance={self.tolerance})"
 
     def of_group(self, trajectories: Sequence[Trajectory]) -> list[Outcome]:
         """The cluster of each final state, 0.. in the order of the group; None for one that was not recorded."""

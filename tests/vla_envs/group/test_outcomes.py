@@ -124,3 +124,9 @@ def test_outcomes_travel_to_other_processes(outcome):
     """They pickle, and judge there as here."""
     group = make_group([True, False], final_state=[np.zeros(1), np.ones(1)])
     assert outcomes_of(group, pickle.loads(pickle.dumps(outcome))) == outcomes_of(group, outcome)
+
+
+def test_outcomes_with_options_say_them():
+    """A configuration that holds one can be read and compared."""
+    assert repr(noisy(env_success, 0.25)) == "noisy(env_success, p=0.25)"
+    assert repr(final_state_cluster(0.1)) == "final_state_cluster(tolerance=0.1)"
