@@ -61,7 +61,7 @@ def test_an_unknown_preset_names_the_valid_ones(capsys):
     """In one line, without a traceback."""
     assert main(["train", "nothing"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("vla train: Expect the `preset` to be one of 'tabletop_ttrl', 'tabletop_ppo', 'libero_ttrl'")
+    assert error.startswith("vla train: Expect the `preset` to be one of 'tabletop_ttrl', 'tabletop_ppo'")
     assert error.count("\n") == 1
 
 
