@@ -118,7 +118,7 @@ def _curve(directory: Path, trajectories: int) -> list[Point]:
     return [
         Point(
             iteration=int(row["iteration"]),
-            minutes=float(row["time/total_s"] or 0.0) / 60.0,
+            minutes=float(row.get("time/total_s") or 0.0) / 60.0,
             trajectories=int(row["iteration"]) * trajectories,
             success=float(row["eval/success_rate"]),
         )

@@ -54,6 +54,15 @@ def test_a_result_reads_back(tmp_path):
 
 
 @pytest.mark.slow
+def test_cloning_alone_is_a_curve_of_one_point(local_ray, tmp_path, monkeypatch):  # noqa: F811
+    """At no time and without a trajectory."""
+    monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN.replace(iterations=0))
+    process.main("first", "0", str(tmp_path))
+    (point,) = results.read(tmp_path / SHRUNKEN.name).curve
+    assert (point.iteration, point.minutes, point.trajectories) == (0, 0.0, 0)
+
+
+@pytest.mark.slow
 def test_a_run_leaves_its_result(local_ray, tmp_path, monkeypatch):  # noqa: F811
     """And so does one whose process ended before it had written it."""
     monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN)
