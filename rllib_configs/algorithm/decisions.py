@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
@@ -32,11 +32,12 @@ class Decisions:
 
     def batch(self, rows: Rows, device: torch.device | str) -> dict[str, Any]:
         """The columns of these decisions as tensors (B, ...) on the device, images uint8."""
-        return {key: self._gather([each[key] for each in self.columns], rows, device) for key in self.columns[0]}
+        columns = [self.columns[index] for index in rows.trajectories]
+        return {key: _gather([each[key] for each in columns], rows.steps, device) for key in columns[0]}
 
     def observations(self, rows: Rows, device: torch.device | str) -> dict[str, torch.Tensor]:
         """The observations of these decisions; one past the last is that which the trajectory ended with."""
-        return self._gather([each[Columns.OBS] for each in self.columns], rows, device)
+        return _gather([self.columns[index][Columns.OBS] for index in rows.trajectories], rows.steps, device)
 
     def num_tokens(self, rows: Rows) -> int:
         """Executed tokens of these decisions."""
@@ -51,11 +52,12 @@ class Decisions:
         """Add a column to a trajectory, float32; one number stands for all its decisions."""
         self.columns[index][key] = np.broadcast_to(np.asarray(values, np.float32), len(self.episodes[index]))
 
-    def _gather(self, sources: Sequence[Any], rows: Rows, device: torch.device | str) -> Any:
-        if isinstance(sources[0], Mapping):
-            return {key: self._gather([each[key] for each in sources], rows, device) for key in sources[0]}
-        picked = [sources[i][t] for i, t in zip(rows.trajectories, rows.steps, strict=True)]
-        return torch.from_numpy(np.stack(picked)).to(device)
+
+def _gather(sources: Sequence[Any], steps: NDArray[np.int64], device: torch.device | str) -> Any:
+    """One step of each source, stacked."""
+    if isinstance(sources[0], Mapping):
+        return {key: _gather([each[key] for each in sources], steps, device) for key in sources[0]}
+    return torch.from_numpy(np.stack([source[t] for source, t in zip(sources, steps, strict=True)])).to(device)
 
 
 def _columns(episode: SingleAgentEpisode) -> dict[str, Any]:

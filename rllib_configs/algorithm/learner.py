@@ -47,6 +47,7 @@ class VLALearner(TorchLearner):
     def build(self) -> None:
         """Build the module, its optimizer and the schedule of the entropy bonus."""
         super().build()
+        self.policy_module.eval()  # forward passes see to that too, but the critic is asked before the first of them
         self.entropy_coeff = Scheduler(
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
         )

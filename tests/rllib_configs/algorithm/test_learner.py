@@ -1,221 +1,365 @@
-"""The learner: which tokens move, in which direction, and how far."""
+"""The learner: what an update does to the policy, however it is cut into parts."""
+
+import io
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from ray.rllib.connectors.learner import AddOneTsToEpisodesAndTruncate, GeneralAdvantageEstimation
+from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from policies.rl_module import ACTION_TOKENS, TOKEN_ENTROPY, TOKEN_LOGP
-from rllib_configs.algorithm.callbacks import GROUP_ADVANTAGE
-from rllib_configs.algorithm.env_runner import GroupEnvRunner
+from policies.rl_module import ACTION_TOKENS, REF_LOGP, TOKEN_LOGP
+from rllib_configs.algorithm.decisions import Decisions
+from rllib_configs.algorithm.learner import TOKEN, TRAJECTORY
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS
-from tests.rllib_configs.setups import reach_config
-from vla_envs.group import ESTIMATORS
+from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE
+from rllib_configs.algorithm.starts import Starts
+from rllib_configs.algorithm.training_data import GroupTrainingData
+from tests.rllib_configs.setups import module_spec, reach_config, reach_runner
 
-ROWS, CHUNK, DIM = 5, 3, 2
-SLOTS = CHUNK * DIM
-
-
-def make_learner(runner=None, learning_rate=1e-3, entropy_coeff=0.0, **groups):
-    config = reach_config(**groups)
-    config.training(lr=learning_rate, entropy_coeff=entropy_coeff, minibatch_size=None)
-    runner = runner or GroupEnvRunner(config=config)
-    return config.build_learner(env=runner.env)
+TEMPERATURES = [0.5, 0.7, 0.9, 1.3]
+LEVELS = pytest.mark.parametrize("ratio_level", [TOKEN, TRAJECTORY])
+ESTIMATORS = pytest.mark.parametrize("estimator", ["grpo", "gae"])
 
 
 @pytest.fixture(scope="module")
-def grpo():
-    return make_learner(clip_param_high=0.4)
+def runner():
+    """Keeps every trajectory, because of its estimator, at mixed temperatures."""
+    return reach_runner(adv_estimator="gae", env_config={"temperatures": TEMPERATURES})
 
 
-@pytest.fixture(scope="module")
-def gae():
-    return make_learner(adv_estimator="gae")
+@pytest.fixture
+def make_learner(runner):
+    """Makes learners of the runner's weights."""
+
+    def make(ratio_level=TOKEN, micro_batch_size=None, reference=False, adv_estimator="grpo", **training):
+        config = reach_config(adv_estimator=adv_estimator)
+        config.policy_update(ratio_level=ratio_level, micro_batch_size=micro_batch_size)
+        config.training(**{"lr": 1e-3, "minibatch_size": None, **training})
+        spec = module_spec()
+        spec.model_config["reference"] = reference
+        config.rl_module(rl_module_spec=spec)
+        learner = config.build_learner(env=runner.env)
+        learner.policy_module.set_state(runner.module.get_state())
+        return learner
+
+    return make
 
 
-def make_batch(advantage=1.0, log_ratio=0.0, executed=(3, 3, 3, 3, 3)):
-    """A made-up batch and forward pass; ``log_ratio`` is that of every token."""
-    token_logp = torch.full((ROWS, SLOTS), -1.0, requires_grad=True)
-    batch = {
-        Columns.ACTIONS: torch.zeros(ROWS, CHUNK, DIM),
-        EXECUTED_ACTIONS: torch.tensor(executed),
-        TOKEN_LOGP: token_logp.detach() - log_ratio,
-        GROUP_ADVANTAGE: torch.full((ROWS,), advantage),
-        Columns.ADVANTAGES: torch.full((ROWS,), advantage),
-        Columns.VALUE_TARGETS: torch.zeros(ROWS),
-    }
-    forward = {
-        TOKEN_LOGP: token_logp,
-        TOKEN_ENTROPY: torch.full((ROWS, SLOTS), 2.0, requires_grad=True),
-        Columns.VF_PREDS: torch.arange(ROWS, dtype=torch.float32).requires_grad_(),
-    }
-    return batch, forward
+@pytest.fixture
+def episodes(runner):
+    """Two groups of four, the first half of each better than the other."""
+    starts = Starts(seed=0)
+    groups, _ = runner.sample_groups([starts.draw() for _ in range(2)])
+    return with_advantages([episode for group in groups for episode in group.episodes], [1.0, 1.0, -1.0, -1.0] * 2)
 
 
-def loss_of(learner, batch, forward):
-    config = learner.config.get_config_for_module(DEFAULT_MODULE_ID)
-    return learner.compute_loss_for_module(module_id=DEFAULT_MODULE_ID, config=config, batch=batch, fwd_out=forward)
-
-
-def token_gradient(learner, batch, forward):
-    return torch.autograd.grad(loss_of(learner, batch, forward), forward[TOKEN_LOGP])[0]
-
-
-def test_tokens_of_actions_that_never_ran_get_no_gradient(grpo):
-    """Where an episode ended in the middle of a chunk; the others share the mean."""
-    executed = (3, 2, 1, 3, 0)
-    gradient = token_gradient(grpo, *make_batch(executed=executed))
-    ran = torch.arange(SLOTS) // DIM < torch.tensor(executed)[:, None]
-    torch.testing.assert_close(gradient, -ran.float() / ran.sum())
-
-
-@given(st.floats(-2, 2).filter(lambda advantage: abs(advantage) > 1e-3), st.floats(-1, 1))
-def test_the_ratio_is_clipped_only_where_it_has_gone_far_enough(grpo, advantage, log_ratio):
-    """Above 1.4 for what was good and below 0.8 for what was bad: then there is no gradient."""
-    ratio = np.exp(log_ratio)
-    if min(abs(ratio - 0.8), abs(ratio - 1.4)) < 1e-4:
-        return
-    gradient = token_gradient(grpo, *make_batch(advantage, log_ratio))
-    far_enough = ratio > 1.4 if advantage > 0 else ratio < 0.8
-    expected = 0.0 if far_enough else -advantage * ratio / (ROWS * SLOTS)
-    torch.testing.assert_close(gradient, torch.full_like(gradient, expected), rtol=1e-4, atol=1e-7)
-
-
-@pytest.mark.parametrize(("log_ratio", "clipped"), [(0.3, True), (0.15, False)])
-def test_without_an_upper_clip_both_sides_are_alike(gae, log_ratio, clipped):
-    """1.35 is above 1.2, and 1.16 is not."""
-    gradient = token_gradient(gae, *make_batch(1.0, log_ratio))
-    assert bool((gradient == 0).all()) == clipped
-
-
-def test_entropy_is_rewarded_by_its_weight():
-    """Over the executed tokens."""
-    learner = make_learner(entropy_coeff=0.5)
-    batch, forward = make_batch(executed=(3, 0, 0, 0, 0))
-    gradient = torch.autograd.grad(loss_of(learner, batch, forward), forward[TOKEN_ENTROPY])[0]
-    assert gradient[0].tolist() == pytest.approx([-0.5 / SLOTS] * SLOTS)
-    assert not gradient[1:].any()
-
-
-def test_the_critic_learns_its_targets(gae):
-    """The mean squared error, at half weight or whatever the configuration says."""
-    batch, forward = make_batch(advantage=0.0)
-    batch[Columns.VALUE_TARGETS] = torch.ones(ROWS)
-    errors = [1.0, 0.0, 1.0, 4.0, 9.0]
-    assert loss_of(gae, batch, forward).item() == pytest.approx(gae.config.vf_loss_coeff * np.mean(errors))
-
-
-def test_the_artificial_step_after_an_episode_has_no_loss(gae):
-    """RLlib adds it for the value of the last observation."""
-    batch, forward = make_batch()
-    batch[Columns.LOSS_MASK] = torch.tensor([True, True, False, True, False])
-    gradients = torch.autograd.grad(loss_of(gae, batch, forward), [forward[TOKEN_LOGP], forward[Columns.VF_PREDS]])
-    for gradient in gradients:
-        assert not gradient[[2, 4]].any()
-        assert gradient[[1, 3]].all()
-
-
-def test_without_a_critic_nothing_moves_the_values(grpo):
-    """The loss does not contain them."""
-    batch, forward = make_batch()
-    values = forward[Columns.VF_PREDS]
-    assert torch.autograd.grad(loss_of(grpo, batch, forward), values, allow_unused=True) == (None,)
-
-
-@pytest.mark.parametrize("estimator", sorted(ESTIMATORS))
-def test_group_estimators_have_no_critic_pass(estimator):
-    """RLlib's connectors for it are gone."""
-    kinds = {type(each) for each in make_learner(adv_estimator=estimator)._learner_connector.connectors}
-    assert not kinds & {AddOneTsToEpisodesAndTruncate, GeneralAdvantageEstimation}
-
-
-def test_gae_keeps_the_critic_pass(gae):
-    """First one more step, then the advantages."""
-    kinds = [type(each) for each in gae._learner_connector.connectors]
-    assert kinds[0] is AddOneTsToEpisodesAndTruncate
-    assert kinds[-1] is GeneralAdvantageEstimation
-
-
-def sampled(runner, advantages):
-    """Whole trajectories with advantages of our choice, and their token masks."""
-    runner.config = reach_config(adv_estimator="gae")  # keeps every trajectory
-    episodes = runner.sample()
+def with_advantages(episodes, advantages):
     for episode, advantage in zip(episodes, advantages, strict=True):
         column = np.full(len(episode), advantage, np.float32)
         episode.extra_model_outputs[GROUP_ADVANTAGE] = InfiniteLookbackBuffer(data=column, lookback=0)
     return episodes
 
 
+def with_reference(episodes):
+    """As sampled by a policy that was its own reference."""
+    for episode in episodes:
+        episode.extra_model_outputs[REF_LOGP] = episode.extra_model_outputs[TOKEN_LOGP]
+    return episodes
+
+
+def update(learner, episodes, **arguments):
+    return update_on(learner, GroupTrainingData.of(episodes), **arguments)
+
+
+def update_on(learner, data, **arguments):
+    results = learner.update(training_data=data, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: 0}, **arguments)
+    return {key: each.peek() for key, each in results[DEFAULT_MODULE_ID].items()}
+
+
 def gain(learner, episode):
     """How much the mean log-probability of the executed tokens has risen since the rollout."""
     observations = {key: torch.from_numpy(each) for key, each in episode.get_observations(slice(0, -1)).items()}
     tokens = torch.from_numpy(np.asarray(episode.get_extra_model_outputs(ACTION_TOKENS)))
-    now = learner.module[DEFAULT_MODULE_ID].policy.evaluate_actions(observations, tokens)[1].detach().numpy()
+    now = learner.policy_module.policy.evaluate_actions(observations, tokens)[1].detach().numpy()
     executed = np.asarray(episode.get_extra_model_outputs(EXECUTED_ACTIONS))
     mask = np.arange(tokens.shape[1]) // 7 < executed[:, None]
     return (now - np.asarray(episode.get_extra_model_outputs(TOKEN_LOGP)))[mask].mean()
 
 
-def update(learner, episodes, **arguments):
-    results = learner.update(episodes=episodes, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: 0}, **arguments)
-    return {key: each.peek() for key, each in results[DEFAULT_MODULE_ID].items()}
+def gains(learner, episodes):
+    return np.array([gain(learner, episode) for episode in episodes])
 
 
-def runner_and_learner(**changes):
-    """Both with the same weights, as the algorithm sees to it."""
-    runner = GroupEnvRunner(config=reach_config(**changes))
-    learner = make_learner(runner, **changes)
-    runner.module.set_state(learner.module[DEFAULT_MODULE_ID].get_state())
-    return runner, learner
+def assert_same_parameters(learner, other, tolerance=0.0):
+    expected = other.policy_module.get_state()
+    for name, value in learner.policy_module.get_state().items():
+        np.testing.assert_allclose(value, expected[name], rtol=0.0, atol=tolerance, err_msg=name)
 
 
+def moved(learner, runner):
+    """The largest change of each parameter since the rollout."""
+    before = runner.module.get_state()
+    return {name: np.abs(value - before[name]).max() for name, value in learner.policy_module.get_state().items()}
+
+
+@LEVELS
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_an_update_moves_tokens_by_the_sign_of_their_advantage(sign):
+def test_an_update_moves_tokens_by_the_sign_of_their_advantage(make_learner, episodes, ratio_level, sign):
     """What was better than its siblings becomes more probable, what was worse less."""
-    runner, learner = runner_and_learner()
-    episodes = sampled(runner, [sign] * 8)
-    update(learner, episodes)
-    assert sign * np.mean([gain(learner, episode) for episode in episodes]) > 1e-4
+    learner = make_learner(ratio_level)
+    update(learner, with_advantages(episodes, [sign] * 8))
+    assert sign * gains(learner, episodes).mean() > 1e-4
 
 
-def test_trajectories_of_one_batch_part():
+@LEVELS
+def test_good_and_bad_trajectories_of_one_batch_part(make_learner, episodes, ratio_level):
     """Good ones rise against bad ones."""
-    runner, learner = runner_and_learner()
-    advantages = [1.0, -1.0] * 4
-    episodes = sampled(runner, advantages)
+    learner = make_learner(ratio_level)
     for _ in range(5):
         update(learner, episodes)
-    gains = np.array([gain(learner, episode) for episode in episodes])
-    assert gains[::2].mean() > 0 > gains[1::2].mean()
+    good, bad = gains(learner, episodes).reshape(2, 2, 2).transpose(1, 0, 2)
+    assert good.mean() > 0 > bad.mean()
 
 
-def test_the_first_gradient_step_finds_a_ratio_of_one():
-    """Rollout and update compute the same log-probabilities: nothing is clipped, and the KL is zero."""
-    temperatures = [0.5, 0.7, 0.9, 1.3]
-    runner, learner = runner_and_learner(env_config={"temperatures": temperatures})
-    results = update(learner, sampled(runner, [1.0] * 8))
+@LEVELS
+def test_the_first_minibatch_finds_a_ratio_of_one(make_learner, episodes, ratio_level):
+    """Rollout and update compute the same log-probabilities, at each temperature, in batches of another size."""
+    results = update(make_learner(ratio_level, minibatch_size=16), episodes)
+    assert results["first_ratio_error"] < 1e-5
+
+
+@LEVELS
+def test_later_updates_leave_the_rollout(make_learner, episodes, ratio_level):
+    """The error above can differ from zero."""
+    learner = make_learner(ratio_level)
+    update(learner, episodes)
+    assert update(learner, episodes)["first_ratio_error"] > 1e-3
+
+
+def test_before_the_first_step_nothing_is_clipped(make_learner, episodes):
+    """And the policy is the one that acted."""
+    results = update(make_learner(), episodes)
     assert results["clip_fraction"] == 0.0
     assert abs(results["approx_kl"]) < 1e-6
 
 
-def test_later_gradient_steps_leave_the_rollout():
-    """The metrics above can differ from zero."""
-    runner, learner = runner_and_learner()
-    episodes = sampled(runner, [1.0] * 8)
-    assert update(learner, episodes)["approx_kl"] < 1e-6 < update(learner, episodes)["approx_kl"]
+@ESTIMATORS
+@LEVELS
+def test_the_size_of_a_micro_batch_changes_nothing(make_learner, episodes, ratio_level, estimator):
+    """Not the policy after several minibatches, not what is reported of them."""
+    options = {"adv_estimator": estimator, "minibatch_size": 16, "entropy_coeff": 0.01}
+    whole, parts = (make_learner(ratio_level, size, **options) for size in (None, 3))
+    for learner in (whole, parts):
+        # Adam divides by the size of a gradient, and would make steps of the rounding of gradients that are zero.
+        learner.get_optimizer().param_groups[0]["eps"] = 1e-3
+    results, results_of_parts = update(whole, episodes), update(parts, episodes)
+    assert_same_parameters(parts, whole, tolerance=1e-6)
+    for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction"):
+        assert results_of_parts[key] == pytest.approx(results[key], abs=1e-6)
 
 
-def test_the_critic_improves_on_its_trajectories():
+def steps_of(learner):
+    """Gradient steps that the optimizer has taken."""
+    return {int(each["step"]) for each in learner.get_optimizer().state_dict()["state"].values()}
+
+
+def test_every_minibatch_is_a_gradient_step(make_learner, episodes):
+    """In every pass."""
+    learner = make_learner(minibatch_size=16, num_epochs=3, micro_batch_size=4)
+    update(learner, episodes)
+    number = round(sum(map(len, episodes)) / 16)
+    assert number > 1
+    assert steps_of(learner) == {3 * number}
+
+
+def test_the_seed_gives_the_order_of_the_decisions(make_learner, episodes):
+    """The same one gives the same policy bit for bit, another a different one."""
+    first, again, other = (make_learner(minibatch_size=8) for _ in range(3))
+    for learner, seed in ((first, [1]), (again, [1]), (other, [2])):
+        update(learner, episodes, seed=seed)
+    assert_same_parameters(again, first)
+    with pytest.raises(AssertionError):
+        assert_same_parameters(other, first)
+
+
+def test_without_a_critic_the_values_stay(make_learner, episodes, runner):
+    """All else moves."""
+    learner = make_learner()
+    update(learner, episodes)
+    changes = moved(learner, runner)
+    assert all(change == 0.0 for name, change in changes.items() if "value_head" in name)
+    assert any(change > 0.0 for name, change in changes.items())
+
+
+def test_the_critic_improves_on_its_trajectories(make_learner, episodes):
     """A few updates on the same returns lower its error."""
-    runner, learner = runner_and_learner(adv_estimator="gae")
-    episodes = sampled(runner, [0.0] * 8)
+    learner = make_learner(adv_estimator="gae")
     for episode in episodes:
-        episode.rewards.data[-1] = 1.0
+        episode.rewards.data[-1], episode.is_terminated, episode.is_truncated = 1.0, True, False
     losses = [update(learner, episodes)["vf_loss"] for _ in range(20)]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def targets_of(learner, episodes):
+    """The critic's targets, and its estimates, of all observations of each trajectory."""
+    decisions = Decisions(episodes)
+    learner._add_advantages(decisions)
+    seen = [{key: torch.from_numpy(each) for key, each in episode.get_observations().items()} for episode in episodes]
+    values = [learner.policy_module.policy.get_value(each).detach().numpy() for each in seen]
+    return [columns[Columns.VALUE_TARGETS] for columns in decisions.columns], values
+
+
+def test_truncation_bootstraps_and_termination_does_not(make_learner, episodes):
+    """After the step limit comes what the critic says of the last observation, after a success nothing."""
+    learner = make_learner(adv_estimator="gae", gamma=0.9, lambda_=1.0)
+    targets, values = targets_of(learner, episodes)
+    assert {episode.is_truncated for episode in episodes} == {True, False}
+    for episode, target, value in zip(episodes, targets, values, strict=True):
+        following = 0.9 * value[-1] if episode.is_truncated else 0.0
+        assert abs(value[-1]) > 1e-3
+        assert target[-1] == pytest.approx(episode.get_rewards()[-1] + following, rel=1e-5)
+
+
+def test_targets_and_advantages_do_not_depend_on_the_micro_batch(make_learner, episodes):
+    """The critic is asked about a few observations at a time."""
+    whole, parts = (make_learner(adv_estimator="gae", micro_batch_size=size) for size in (None, 2))
+    for target, expected in zip(targets_of(parts, episodes)[0], targets_of(whole, episodes)[0], strict=True):
+        np.testing.assert_allclose(target, expected, rtol=0.0, atol=1e-6)
+
+
+def asked(learner, ask):
+    """What the critic is asked while ``ask()`` runs: pairs of number of rows, and whether gradients are kept."""
+    calls = []
+    handle = learner.module[DEFAULT_MODULE_ID].policy.value_head.register_forward_hook(
+        lambda module, inputs, output: calls.append((len(output), output.requires_grad))
+    )
+    ask()
+    handle.remove()
+    return calls
+
+
+def test_the_critic_is_asked_in_micro_batches_without_gradients(make_learner, episodes):
+    """So that a trajectory of a large model fits."""
+    learner = make_learner(adv_estimator="gae", micro_batch_size=3)
+    calls = asked(learner, lambda: learner._add_advantages(Decisions(episodes)))
+    assert sum(rows for rows, _ in calls) == sum(len(episode) + 1 for episode in episodes)
+    assert max(rows for rows, _ in calls) == 3
+    assert not any(gradients for _, gradients in calls)
+
+
+def test_rllibs_own_pass_asks_about_all_at_once_with_gradients(runner, episodes):
+    """On the same trajectories."""
+    config = PPOConfig().environment(runner.config.env).rl_module(rl_module_spec=module_spec())
+    learner = config.build_learner(env=runner.env)
+    number = sum(len(episode) + 1 for episode in episodes)
+    (call,) = asked(
+        learner,
+        lambda: learner._learner_connector(rl_module=learner.module, batch={}, episodes=episodes, shared_data={}),
+    )
+    assert call == (number, True)
+
+
+def test_advantages_of_a_critic_have_mean_zero_and_deviation_one(make_learner, episodes):
+    """Over all trajectories of the update."""
+    decisions = Decisions(episodes)
+    make_learner(adv_estimator="gae")._add_advantages(decisions)
+    advantages = np.concatenate([columns[Columns.ADVANTAGES] for columns in decisions.columns])
+    assert advantages.mean() == pytest.approx(0.0, abs=1e-6)
+    assert advantages.std() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_the_kl_in_the_loss_brings_the_policy_back(make_learner, episodes):
+    """Towards the reference, with no advantage to follow."""
+    learner = make_learner(reference=True)
+    displace(learner)
+    episodes = with_reference(with_advantages(episodes, [0.0] * 8))
+    kl = [update(learner, episodes, kl_coeff=1.0)["reference_kl"] for _ in range(10)]
+    assert kl[-1] < 0.5 * kl[0]
+
+
+def displace(learner, scale=0.02):
+    """Move every trained parameter a little."""
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in learner.get_parameters(learner.policy_module):
+            parameter += scale * torch.randn(parameter.shape, generator=noise)
+
+
+def as_file(state):
+    """A state as it is read from a file that may hold nothing but tensors and plain values."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@ESTIMATORS
+def test_a_run_goes_on_from_its_state_bit_for_bit(make_learner, episodes, estimator):
+    """The optimizer's moments with the parameters, through a file, whatever the new learner has learned before."""
+    options = {"adv_estimator": estimator, "minibatch_size": 16}
+    learner, resumed = make_learner(**options), make_learner(**options)
+    update(learner, episodes, seed=[1])
+    state = as_file(learner.training_state())
+    update(resumed, episodes, seed=[5])
+    resumed.load_training_state(state)
+    for each in (learner, resumed):
+        update(each, episodes, seed=[2])
+    assert_same_parameters(resumed, learner)
+
+
+def test_a_state_is_not_changed_by_what_follows(make_learner, episodes):
+    """It can be loaded twice, and be written while training goes on."""
+    learner, first, second = (make_learner() for _ in range(3))
+    update(learner, episodes)
+    state = learner.training_state()
+    update(learner, episodes)
+    for each in (first, second):
+        each.load_training_state(state)
+        update(each, episodes)
+    assert_same_parameters(first, learner)
+    assert_same_parameters(second, learner)
+
+
+def test_what_is_frozen_has_no_place_in_the_optimizer(make_learner, episodes):
+    """Nor in a checkpoint; and no update changes it."""
+    learner = make_learner(reference=True)
+    before = [each.clone() for each in learner.policy_module.reference.parameters()]
+    optimized = {id(each) for group in learner.get_optimizer().param_groups for each in group["params"]}
+    assert optimized == {id(each) for each in learner.policy_module.policy.parameters()}
+    assert not any(name.startswith("reference") for name in learner.training_state()["module"])
+    update(learner, with_reference(episodes))
+    assert all(map(torch.equal, learner.policy_module.reference.parameters(), before))
+
+
+def test_dropout_is_off(make_learner, episodes):
+    """Otherwise the policy that learns would not be the one that acted, nor its critic."""
+    learner = make_learner()
+    assert not any(module.training for module in learner.policy_module.modules())
+    update(learner, episodes)
+    assert not any(module.training for module in learner.policy_module.modules())
+
+
+def test_how_far_behind_the_acting_weights_were_is_reported(make_learner, episodes):
+    """Nothing at first; the same trajectories again are one update old."""
+    learner = make_learner()
+    assert [update(learner, episodes)["weights_behind"] for _ in range(3)] == [0.0, 1.0, 2.0]
+
+
+@LEVELS
+def test_a_learner_without_a_trajectory_waits_for_the_others(make_learner, episodes, runner, ratio_level):
+    """Two groups for three learners; it does not move on its own."""
+    *_, empty = (shard for shard, _ in GroupTrainingData.of(episodes).shard(3))
+    assert empty.episodes == []
+    learner = make_learner(ratio_level, minibatch_size=16)
+    update_on(learner, empty)
+    assert not any(moved(learner, runner).values())
+
+
+def test_rllibs_loss_of_a_whole_batch_is_refused(make_learner):
+    """It would be no share of a minibatch's."""
+    with pytest.raises(NotImplementedError, match="objective"):
+        make_learner().compute_loss_for_module(module_id=DEFAULT_MODULE_ID, config=None, batch={}, fwd_out={})
