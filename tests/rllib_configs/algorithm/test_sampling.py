@@ -1,6 +1,7 @@
 """Groups that are dealt out to processes, some of which die or hang."""
 
 import pytest
+from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from rllib_configs.algorithm.starts import Starts
 from tests.rllib_configs.setups import reach_config
@@ -85,6 +86,16 @@ def test_groups_that_kill_every_process_are_lost_and_counted(dealer, folder, und
     add_faults(folder, 3, prompt)
     assert summary(dealer.sample(starts(6), 0.0)) == [*undisturbed[:2], *undisturbed[4:]]
     assert dealer.counts == {"dealt_again_groups": 4, "lost_groups": 2}
+
+
+def test_rllib_drops_what_a_slow_runner_samples(pair, dealer, folder):
+    """Without a word, after a minute by default; here after 3 s, of which the slow one needs 10."""
+    add_faults(folder, 1, kind="dawdle")
+    results = synchronous_parallel_sample(
+        worker_set=pair.env_runner_group, sample_timeout_s=3.0, concat=False, _uses_new_env_runners=True
+    )
+    assert len(results) == 1
+    assert len(dealer.sample(starts(4), 0.0)) == 4
 
 
 def test_a_slow_runner_takes_fewer_rounds(pair, dealer, folder):
