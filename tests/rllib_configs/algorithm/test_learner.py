@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
@@ -78,6 +77,14 @@ def update(learner, episodes, **arguments):
 def update_on(learner, data, **arguments):
     results = learner.update(training_data=data, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: 0}, **arguments)
     return {key: each.peek() for key, each in results[DEFAULT_MODULE_ID].items()}
+
+
+def displace(learner, scale=0.02):
+    """Move every trained parameter a little."""
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in learner.get_parameters(learner.policy_module):
+            parameter += scale * torch.randn(parameter.shape, generator=noise)
 
 
 def gain(learner, episode):
@@ -192,7 +199,7 @@ def test_without_a_critic_the_values_stay(make_learner, episodes, runner):
     update(learner, episodes)
     changes = moved(learner, runner)
     assert all(change == 0.0 for name, change in changes.items() if "value_head" in name)
-    assert any(change > 0.0 for name, change in changes.items())
+    assert any(changes.values())
 
 
 def test_the_critic_improves_on_its_trajectories(make_learner, episodes):
@@ -224,45 +231,6 @@ def test_truncation_bootstraps_and_termination_does_not(make_learner, episodes):
         assert target[-1] == pytest.approx(episode.get_rewards()[-1] + following, rel=1e-5)
 
 
-def test_targets_and_advantages_do_not_depend_on_the_micro_batch(make_learner, episodes):
-    """The critic is asked about a few observations at a time."""
-    whole, parts = (make_learner(adv_estimator="gae", micro_batch_size=size) for size in (None, 2))
-    for target, expected in zip(targets_of(parts, episodes)[0], targets_of(whole, episodes)[0], strict=True):
-        np.testing.assert_allclose(target, expected, rtol=0.0, atol=1e-6)
-
-
-def asked(learner, ask):
-    """What the critic is asked while ``ask()`` runs: pairs of number of rows, and whether gradients are kept."""
-    calls = []
-    handle = learner.module[DEFAULT_MODULE_ID].policy.value_head.register_forward_hook(
-        lambda module, inputs, output: calls.append((len(output), output.requires_grad))
-    )
-    ask()
-    handle.remove()
-    return calls
-
-
-def test_the_critic_is_asked_in_micro_batches_without_gradients(make_learner, episodes):
-    """So that a trajectory of a large model fits."""
-    learner = make_learner(adv_estimator="gae", micro_batch_size=3)
-    calls = asked(learner, lambda: learner._add_advantages(Decisions(episodes)))
-    assert sum(rows for rows, _ in calls) == sum(len(episode) + 1 for episode in episodes)
-    assert max(rows for rows, _ in calls) == 3
-    assert not any(gradients for _, gradients in calls)
-
-
-def test_rllibs_own_pass_asks_about_all_at_once_with_gradients(runner, episodes):
-    """On the same trajectories."""
-    config = PPOConfig().environment(runner.config.env).rl_module(rl_module_spec=module_spec())
-    learner = config.build_learner(env=runner.env)
-    number = sum(len(episode) + 1 for episode in episodes)
-    (call,) = asked(
-        learner,
-        lambda: learner._learner_connector(rl_module=learner.module, batch={}, episodes=episodes, shared_data={}),
-    )
-    assert call == (number, True)
-
-
 def test_advantages_of_a_critic_have_mean_zero_and_deviation_one(make_learner, episodes):
     """Over all trajectories of the update."""
     decisions = Decisions(episodes)
@@ -279,14 +247,6 @@ def test_the_kl_in_the_loss_brings_the_policy_back(make_learner, episodes):
     episodes = with_reference(with_advantages(episodes, [0.0] * 8))
     kl = [update(learner, episodes, kl_coeff=1.0)["reference_kl"] for _ in range(10)]
     assert kl[-1] < 0.5 * kl[0]
-
-
-def displace(learner, scale=0.02):
-    """Move every trained parameter a little."""
-    noise = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in learner.get_parameters(learner.policy_module):
-            parameter += scale * torch.randn(parameter.shape, generator=noise)
 
 
 def as_file(state):
