@@ -49,8 +49,9 @@ def main(output: Path | None = None, torchrl: Path | None = None, seeds: Sequenc
     for seed in seeds:
         for name, command in commands.items():
             target, limit = (TARGETS[0], THEIR_LIMIT) if name == TORCHRL else (TARGETS[-1], OUR_LIMIT)
-            curves[name].append(list(watch([*command, str(seed)], target, limit)))
-            print_curve(f"{name}, seed {seed}", curves[name][-1])
+            print_row(f"{name}, seed {seed}", *COLUMNS, "sampled success", "greedy success")
+            curves[name].append(list(map(shown, watch([*command, str(seed)], target, limit))))
+            print()
             if output is not None:
                 write(curves, output / "tracking.json")
     print_summary(curves)
@@ -90,14 +91,12 @@ def write(curves: Curves, path: Path) -> None:
     atomic_write_text(path, json.dumps(rows))
 
 
-def print_curve(title: str, points: Sequence[Point]) -> None:
-    """A row for each evaluation of a training."""
-    print_row(title, *COLUMNS, "sampled success", "greedy success")
-    for point in points:
-        if point.greedy is not None:
-            rates = (f"{point.sampled:.2f}", f"{point.greedy:.2f}")
-            print_row("", *(f"{getattr(point, field):,.0f}" for field in COLUMNS.values()), *rates)
-    print()
+def shown(point: Point) -> Point:
+    """The point, with a row for it where it has an evaluation."""
+    if point.greedy is not None:
+        rates = (f"{point.sampled:.2f}", f"{point.greedy:.2f}")
+        print_row("", *(f"{getattr(point, field):,.0f}" for field in COLUMNS.values()), *rates)
+    return point
 
 
 def print_summary(curves: Curves) -> None:
