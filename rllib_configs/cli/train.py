@@ -32,7 +32,8 @@ def main(arguments: list[str]) -> None:
         print("vla train PRESET --help lists the options of a preset.")
         return
     # RLlib's notices at the start would bury the progress.
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for name in ("ray", "ray.rllib"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if any(argument.partition("=")[0] == "--resume" for argument in arguments):
         _resume(arguments)
     else:

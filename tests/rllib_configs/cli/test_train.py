@@ -1,6 +1,13 @@
 """``vla train --resume``."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from rllib_configs.cli import main
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_help_says_how_to_resume(capsys):
@@ -22,3 +29,14 @@ def test_only_a_run_can_be_resumed(tmp_path, capsys):
     """The error names what was given."""
     assert main(["train", f"--resume={tmp_path}"]) == 1
     assert f"actually: {tmp_path}" in capsys.readouterr().err
+
+
+def test_a_mistake_is_one_line_without_the_notices_of_rllib(tmp_path):
+    """In a process of its own, as a person runs it."""
+    code = "import sys; from rllib_configs.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "train", "tabletop_ttrl", "--policy.path", "nope"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("vla train: ")
+    assert run.stderr.count("\n") == 1
