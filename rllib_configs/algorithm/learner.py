@@ -89,7 +89,7 @@ class VLALearner(TorchLearner):
         weights, means = self._weights(kl_coeff), Means()
         for epoch in range(config.num_epochs):
             whole = config.ratio_level == TRAJECTORY
-            for rows in minibatches(training_data, config.minibatch_size, [*seed, epoch], whole):
+            for rows in minibatches(training_data, config.minibatch_size, [*seed, 1 + epoch], whole):
                 self._gradient_step(decisions, rows, weights, means)
         self.metrics.log_dict(means.of(max(1, config.num_learners)), key=DEFAULT_MODULE_ID, window=1)
         self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))

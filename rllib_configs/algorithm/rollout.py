@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.vector.utils import create_empty_array
 from numpy.typing import NDArray
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module import RLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.numpy import convert_to_numpy
 
 from policies.rl_module import NOISE
@@ -38,7 +40,8 @@ def rollout(
     """
     observations, infos = envs.reset_to(starts)
     members = np.flatnonzero(envs.active)
-    episodes = {member: _start(envs, observations, infos, member) for member in members}
+    chunk_size = module.policy.chunk_size
+    recordings = {member: Recording(envs, observations, infos, member, chunk_size) for member in members}
     noise = _noise(starts, envs.group_size, module.policy.slots) if explore else None
     while len(members):
         outputs = _decide(module, observations, members, noise)
@@ -47,30 +50,68 @@ def rollout(
         observations, rewards, terminated, truncated, infos = envs.step(actions)
         outputs[EXECUTED_ACTIONS] = infos["executed_actions"][members]
         for row, member in enumerate(members):
-            episodes[member].add_env_step(
-                observation=_of_member(observations, member),
+            recordings[member].add(
+                observations,
+                infos,
                 action=actions[member],
                 reward=rewards[member],
-                infos=_of_member(infos, member),
                 terminated=terminated[member],
                 truncated=truncated[member],
                 extra_model_outputs={key: column[row] for key, column in outputs.items()},
             )
-            if not envs.active[member]:
-                episodes[member].to_numpy()  # one after the other: never all of them as lists and as arrays at once
         members = np.flatnonzero(envs.active)
-    return list(episodes.values())
+    return [recording.episode for recording in recordings.values()]
 
 
-def _start(envs: GroupVectorEnv, observations: Any, infos: dict[str, Any], member: int) -> SingleAgentEpisode:
-    episode = SingleAgentEpisode(observation_space=envs.single_observation_space, action_space=envs.single_action_space)
-    episode.add_env_reset(observation=_of_member(observations, member), infos=_of_member(infos, member))
-    return episode
+class Recording:
+    """The episode of a member while it runs.
+
+    Observations are copied to where they stay. RLlib would stack them at the end of the episode, when both copies are
+    there, and the memory of the first, in pieces between those of other members, could not be used for the second.
+
+    Args:
+        envs: the environment.
+        observations: of all members, at the start.
+        infos: of all members, at the start.
+        member: which of them.
+        chunk_size: actions per decision, by which the step limit bounds the number of observations.
+    """
+
+    def __init__(
+        self, envs: GroupVectorEnv, observations: dict[str, Any], infos: dict[str, Any], member: int, chunk_size: int
+    ) -> None:
+        space = envs.single_observation_space
+        most = -(-infos["max_steps"][member] // chunk_size) + 1
+        self.member = member
+        self.observations = create_empty_array(space, most, np.empty)
+        self.episode = SingleAgentEpisode(observation_space=space, action_space=envs.single_action_space)
+        self.episode.add_env_reset(observation=None, infos=_of_member(infos, member))
+        self._observe(observations)
+
+    def add(self, observations: dict[str, Any], infos: dict[str, Any], **step: Any) -> None:
+        """Add what a step showed, to all members, and the other columns of this one."""
+        self.episode.add_env_step(observation=None, infos=_of_member(infos, self.member), **step)
+        self._observe(observations)
+        if self.episode.is_done:
+            self._finish()
+
+    def _observe(self, observations: dict[str, Any]) -> None:
+        for key, each in observations.items():
+            self.observations[key][len(self.episode)] = each[self.member]
+
+    def _finish(self) -> None:
+        for each in self.observations.values():
+            # In place, and nothing else refers to it: the rows of the steps that were not needed are given back.
+            each.resize((len(self.episode) + 1, *each.shape[1:]), refcheck=False)
+        space = self.episode.observation_space
+        self.episode.observations = InfiniteLookbackBuffer(self.observations, lookback=0, space=space)
+        self.episode.to_numpy()
 
 
 def _noise(starts: Sequence[GroupStart], group_size: int, slots: int) -> list[Iterator[NDArray[np.float32]]]:
     """For each member of the started groups the uniform numbers, (slots,), that choose its tokens."""
-    return [_uniform([start.seed, index], slots) for start in starts for index in range(group_size)]
+    # From 1 on: NumPy ignores zeros at the end of a seed, and the seed itself draws the prompt.
+    return [_uniform([start.seed, place], slots) for start in starts for place in range(1, group_size + 1)]
 
 
 def _uniform(seed: Sequence[int], slots: int) -> Iterator[NDArray[np.float32]]:

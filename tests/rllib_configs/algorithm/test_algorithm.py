@@ -8,10 +8,10 @@ from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 
 from policies.interface import Policy
 from rllib_configs import VLAPPO, Experiment
+from rllib_configs.algorithm.scoring import ADV_ESTIMATORS
 from rllib_configs.experiment import PPO, TTRL, Environment, Resources
 from tests.rllib_configs import unlucky
 from tests.rllib_configs.setups import module_spec, reach_config
-from vla_envs.group import ESTIMATORS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
@@ -50,55 +50,160 @@ def assert_same_weights(state, expected):
         np.testing.assert_array_equal(state[name], value, err_msg=name)
 
 
-@pytest.mark.parametrize("estimator", [*sorted(ESTIMATORS), "gae"])
+def spread(runners=0, learners=0, **changes):
+    """Runners and learners in processes of their own; half of what is sampled has a signal."""
+    env_config = {"num_init_states": 100, "temperatures": [6.0] * 4}
+    config = reach_config(num_envs=16, groups_per_iteration=8, env_config=env_config, **changes)
+    return config.env_runners(num_env_runners=runners).learners(num_learners=learners)
+
+
+@pytest.mark.parametrize("estimator", ADV_ESTIMATORS)
 def test_an_iteration_runs_with_every_estimator(build, estimator):
     """Its result says how the sampled groups did and what the update did."""
-    algorithm = build(num_envs=16, adv_estimator=estimator)
+    algorithm = build(spread(adv_estimator=estimator))
     before = learner_weights(algorithm)
     result = algorithm.train()
     learner = result["learners"][DEFAULT_MODULE_ID]
     assert 0.0 <= result["ttrl"]["success_rate"] <= result["ttrl"]["pass_at_n"] <= 1.0
-    assert result["env_runners"]["num_episodes"] == 16
+    assert result["rollout"]["trajectories"] == result["env_runners"]["num_episodes"] == 32
     assert np.isfinite(learner["policy_loss"])
     assert ("vf_loss" in learner) == (estimator == "gae")
     after = learner_weights(algorithm)
     assert any((after[name] != before[name]).any() for name in before)
 
 
-def test_runners_act_with_the_learners_weights(build):
-    """In the driver, after every iteration."""
-    algorithm = build(num_envs=16)
+def test_every_trajectory_is_accounted_for(build):
+    """Trained, without a gradient, or spoilt by a fault."""
+    rollout = build(spread()).train()["rollout"]
+    parts = ("trained_trajectories", "untrained_trajectories", "invalid_trajectories")
+    assert 0 < rollout["trained_trajectories"] < sum(rollout[part] for part in parts) == rollout["trajectories"]
+    assert rollout["trained_trajectories"] == 4 * (rollout["groups"] - rollout["uninformative_groups"])
+
+
+def test_one_process_has_one_copy_of_the_model(build):
+    """The runner acts with the learner's own."""
+    algorithm = build(spread())
+    algorithm.train()
+    assert algorithm.env_runner.module is algorithm.learner_group._learner.policy_module
+
+
+def last_gradients(learner):
+    """By the name of the parameter."""
+    named = learner.policy_module.named_parameters()
+    return {name: each.grad.numpy() for name, each in named if each.grad is not None}
+
+
+@pytest.mark.parametrize("estimator", ["grpo", "gae"])
+def test_runners_and_learners_in_processes_change_nothing(build, estimator):
+    """Two of each sample the groups that one process samples, and their gradients are its gradients."""
+    alone, spread_out = build(spread(adv_estimator=estimator)), build(spread(2, 2, adv_estimator=estimator))
     for _ in range(2):
-        algorithm.train()
-        (weights,) = runner_weights(algorithm)
-        assert_same_weights(weights, learner_weights(algorithm))
+        expected, result = alone.train(), spread_out.train()
+        assert result["ttrl"] == pytest.approx(expected["ttrl"], nan_ok=True)
+        assert result["rollout"] == expected["rollout"]
+        (truth,) = (each.get() for each in alone.learner_group.foreach_learner(last_gradients))
+        for each in spread_out.learner_group.foreach_learner(last_gradients):
+            for name, gradient in truth.items():
+                np.testing.assert_allclose(each.get()[name], gradient, atol=1e-5, err_msg=name)
+        learner, expected = result["learners"][DEFAULT_MODULE_ID], expected["learners"][DEFAULT_MODULE_ID]
+        for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction", "vf_loss"):
+            assert learner.get(key) == pytest.approx(expected.get(key), abs=1e-5)
+    for weights in runner_weights(spread_out):
+        assert_same_weights(weights, learner_weights(spread_out))
 
 
-def test_a_remote_runner_acts_with_the_learners_weights(build):
-    """From its first round on, and after every iteration."""
-    config = reach_config(num_envs=16)
-    config.env_runners(num_env_runners=1)
-    algorithm = build(config)
-    assert_same_weights(runner_weights(algorithm)[-1], learner_weights(algorithm))
+def test_remote_runners_act_with_the_learners_weights(build):
+    """From their first round on, and after every update: none of the syncs is lost."""
+    algorithm = build(spread(2))
+    for _ in range(2):
+        for weights in runner_weights(algorithm):
+            assert_same_weights(weights, learner_weights(algorithm))
+        learner = algorithm.train()["learners"][DEFAULT_MODULE_ID]
+        assert learner["weights_behind"] == 0
+        assert learner["first_ratio_error"] < 1e-5
+
+
+def test_uninformative_groups_are_replaced_by_others(build):
+    """As many groups with a signal as an update asks for."""
+    config = spread().groups(dynamic_sampling=True, max_num_gen_batches=20, trajectory_reward="success")
+    rollout = build(config).train()["rollout"]
+    assert rollout["uninformative_groups"] > 0
+    assert rollout["groups"] - rollout["uninformative_groups"] == 8
+
+
+def test_sampling_for_a_signal_is_bounded(build):
+    """A policy whose siblings are all alike would be sampled for ever."""
+    config = reach_config(**ALL_ALIKE).groups(dynamic_sampling=True, max_num_gen_batches=3)
+    rollout = build(config).train()["rollout"]
+    assert rollout["groups"] == rollout["uninformative_groups"] == 3 * 2
+
+
+def test_the_curriculum_learns_from_all_groups(build):
+    """And prefers prompts that are sometimes solved."""
+    algorithm = build(spread(2, prompts="curriculum"))
     result = algorithm.train()
-    assert_same_weights(runner_weights(algorithm)[-1], learner_weights(algorithm))
-    assert result["env_runners"]["num_episodes"] == 16
-    assert 0.0 <= result["ttrl"]["success_rate"] <= 1.0
+    outcomes = np.array(algorithm.starts.state_dict()["sampler"]["outcomes"])
+    assert 0.9 * 32 <= outcomes[:, 2:].sum() <= 32  # what is known of a prompt that came twice counts less
+    assert 0 < outcomes[:, 2].sum() == pytest.approx(32 * result["ttrl"]["success_rate"], rel=0.1)
 
 
-def test_faults_cost_groups_and_not_the_run(build, faults):
-    """An iteration without a single whole group updates nothing, and the next one goes on."""
-    config = reach_config(num_envs=8, group_size=4, env_config={"num_workers": 1})
+@pytest.mark.parametrize("place", ["loss", "reward"])
+def test_the_kl_from_the_reference_is_charged_and_its_weight_adapts(build, place):
+    """It is zero at first, and the weight falls while it is below its target."""
+    config = spread().policy_update(reference_kl=place, reference_kl_coeff=0.1, reference_kl_target=1e3)
+    config.rl_module(rl_module_spec=with_reference())
+    algorithm = build(config)
+    first, second = (algorithm.train()["ttrl"] for _ in range(2))
+    assert abs(first["reference_kl"]) < 1e-6 < abs(second["reference_kl"])
+    assert second["reference_kl_coeff"] == pytest.approx(0.1 * 0.98**2)
+
+
+def with_reference():
+    spec = module_spec()
+    spec.model_config["reference"] = True
+    return spec
+
+
+def test_a_heavy_kl_keeps_the_policy_near_the_reference(build):
+    """The same updates without it lead further away."""
+    distances = []
+    for coeff in (0.0, 100.0):
+        config = spread().policy_update(reference_kl="loss", reference_kl_coeff=coeff).training(num_epochs=8)
+        config.rl_module(rl_module_spec=with_reference())
+        algorithm = build(config)
+        distances.append([abs(algorithm.train()["ttrl"]["reference_kl"]) for _ in range(3)][-1])
+    assert distances[1] < 0.3 * distances[0]
+
+
+@pytest.mark.parametrize(("batches", "groups"), [(1, 2), (3, 4)])
+def test_faults_cost_groups_and_not_the_run(build, faults, batches, groups):
+    """Others take their place as far as the bound allows; an iteration without any updates nothing."""
+    config = reach_config(num_envs=8, group_size=4, env_config={"num_workers": 1}, max_num_gen_batches=batches)
     algorithm = build(config.environment(unlucky.ENV_ID))
     before = learner_weights(algorithm)
     unlucky.add_faults(faults, 1)
-    result = algorithm.train()
-    assert result["rollout"]["invalid_trajectories"] == 8
-    assert "ttrl" not in result
-    assert_same_weights(learner_weights(algorithm), before)
-    result = algorithm.train()
-    assert result["rollout"]["invalid_trajectories"] == 0
-    assert 0.0 <= result["ttrl"]["success_rate"] <= 1.0
+    rollout = algorithm.train()["rollout"]
+    assert (rollout["groups"], rollout["spoilt_groups"], rollout["invalid_trajectories"]) == (groups, 2, 8)
+    if batches == 1:
+        assert_same_weights(learner_weights(algorithm), before)
+    assert algorithm.train()["rollout"]["invalid_trajectories"] == 0
+
+
+def test_a_killed_runner_leaves_no_trace_in_the_result(build, tmp_path):
+    """Its groups are sampled again, and training is what it would have been."""
+    env_config = {"faults": str(tmp_path), "temperatures": [6.0] * 4}
+    configs = [
+        reach_config(num_envs=8, env_config=env_config, groups_per_iteration=6).environment(unlucky.ENV_ID)
+        for _ in range(2)
+    ]
+    quiet, troubled = (build(config.env_runners(num_env_runners=2)) for config in configs)
+    quiet.train()
+    unlucky.add_faults(tmp_path, 1)
+    result = troubled.train()
+    assert result["rollout"]["dealt_again_groups"] > 0
+    assert result["rollout"]["lost_groups"] == result["rollout"]["invalid_trajectories"] == 0
+    for name, value in learner_weights(quiet).items():
+        np.testing.assert_allclose(learner_weights(troubled)[name], value, atol=1e-5)
 
 
 def test_groups_that_are_all_alike_change_nothing(build):
@@ -111,9 +216,9 @@ def test_groups_that_are_all_alike_change_nothing(build):
 
 
 def test_rounds_are_sampled_until_there_are_groups_enough(build):
-    """5 groups in rounds of 2 take 3 rounds."""
+    """5 groups in rounds of 2 take 3 rounds, and none is sampled in vain."""
     result = build(num_envs=8, group_size=4, groups_per_iteration=5).train()
-    assert result["env_runners"]["num_episodes"] == 24
+    assert result["env_runners"]["num_episodes"] == 20
 
 
 def test_the_policy_copy_is_the_learners_and_stays(build):
@@ -129,33 +234,74 @@ def test_the_policy_copy_is_the_learners_and_stays(build):
         np.testing.assert_array_equal(trained[name.removeprefix("policy.")].detach(), value)
 
 
-def test_training_goes_on_from_a_checkpoint(build, tmp_path):
-    """With the same weights, in the learner and in the runner."""
-    algorithm = build(num_envs=16)
+@pytest.mark.parametrize("estimator", ["grpo", "gae"])
+def test_a_training_state_goes_on_bit_for_bit(build, tmp_path, estimator):
+    """Through a file that holds no code: weights, optimizer, the next prompts and what the curriculum knows."""
+    changes = {"adv_estimator": estimator, "prompts": "curriculum"}
+    algorithm, other = build(spread(**changes)), build(spread(seed=5, **changes))
+    algorithm.train()
+    torch.save(algorithm.training_state(), tmp_path / "training.pt")
+    other.load_training_state(torch.load(tmp_path / "training.pt", weights_only=True))
+    assert other.iteration == 1
+    for _ in range(2):
+        expected, result = algorithm.train(), other.train()
+        assert result["ttrl"] == pytest.approx(expected["ttrl"], rel=0, abs=0, nan_ok=True)
+        assert result["training_iteration"] == expected["training_iteration"]
+        assert_same_weights(learner_weights(other), learner_weights(algorithm))
+
+
+@pytest.mark.parametrize("runners", [0, 1])
+def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
+    """With the same weights in the learner and at once in the runners, and with the next groups."""
+    algorithm = build(spread(runners))
     algorithm.train()
     expected = learner_weights(algorithm)
     restored = VLAPPO.from_checkpoint(algorithm.save_to_path(tmp_path / "checkpoint"))
     try:
         assert_same_weights(learner_weights(restored), expected)
         assert_same_weights(runner_weights(restored)[0], expected)
+        assert restored.starts.drawn == algorithm.starts.drawn == 8
         assert restored.train()["training_iteration"] == 2
     finally:
         restored.stop()
 
 
-def test_tune_runs_an_experiment(tmp_path):
+SMALL = Experiment(
+    environment=Environment(task_id=0, image_size=16, chunk_size=4, max_episode_steps=8),
+    ttrl=TTRL(n_votes_per_prompt=2),
+    ppo=PPO(groups_per_iteration=2),
+    resources=Resources(num_env_runners=0, num_envs_per_env_runner=4),
+)
+
+
+@pytest.mark.parametrize("trainable", [VLAPPO, "VLAPPO"])
+def test_tune_runs_an_experiment(tmp_path, trainable):
     """The line of the README, with a smaller experiment."""
-    experiment = Experiment(
-        environment=Environment(task_id=0, image_size=16, chunk_size=4, max_episode_steps=8),
-        ttrl=TTRL(n_votes_per_prompt=2),
-        ppo=PPO(groups_per_iteration=2),
-        resources=Resources(num_env_runners=0, num_envs_per_env_runner=4),
-    )
-    config = experiment.to_rllib()
-    analysis = tune.run(VLAPPO, config=config, stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0)
+    stop = {"training_iteration": 1}
+    analysis = tune.run(trainable, config=SMALL.to_rllib(), stop=stop, storage_path=str(tmp_path), verbose=0)
     (trial,) = analysis.trials
     assert trial.last_result["training_iteration"] == 1
     assert trial.last_result["ttrl"]["success_rate"] == 0.0
+
+
+def test_a_tuner_searches_a_grid(tmp_path):
+    """A field of the configuration is a trial for each of its values."""
+    config = SMALL.to_rllib().training(lr=tune.grid_search([1e-4, 1e-3]))
+    run_config = tune.RunConfig(stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0)
+    results = tune.Tuner(VLAPPO, param_space=config, run_config=run_config).fit()
+    assert sorted(result.config["lr"] for result in results) == [1e-4, 1e-3]
+    assert [result.metrics["training_iteration"] for result in results] == [1, 1]
+
+
+def test_without_test_time_rl_it_is_plain_ppo(build):
+    """Single trajectories at temperature 1, and a critic."""
+    experiment = SMALL.replace(test_time_rl=False)
+    algorithm = build(experiment.to_rllib())
+    result = algorithm.train()
+    assert result["rollout"]["trajectories"] == result["rollout"]["trained_trajectories"] == 2
+    assert np.isfinite(result["learners"][DEFAULT_MODULE_ID]["vf_loss"])
+    assert algorithm.config.adv_estimator == "gae"
+    assert algorithm.env_runner.env.unwrapped.temperatures.tolist() == [1.0]
 
 
 def test_group_rl_learns(build):

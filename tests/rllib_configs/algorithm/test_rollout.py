@@ -7,7 +7,7 @@ import torch
 from gymnasium.wrappers import RecordEpisodeStatistics
 
 from policies.rl_module import ACTION_TOKENS, TOKEN_LOGP
-from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS, rollout
+from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS, _noise, rollout
 from rllib_configs.algorithm.starts import Starts
 from tests.reach_env import ReachEnv, register
 from tests.rllib_configs.setups import CHUNK_SIZE, TOKEN_LENGTH, make_module
@@ -175,6 +175,17 @@ def test_siblings_and_groups_sample_on_their_own(module):
     episodes = rollout(module, make_envs(temperatures=[1.0] * 4), given, explore=True)
     first = {column(episode, ACTION_TOKENS)[0].tobytes() for episode in episodes}
     assert len(first) == 8
+
+
+def test_what_is_sampled_does_not_follow_the_prompt(module):
+    """The seed of a group draws its prompt, and must not draw its tokens too."""
+    envs = make_envs(num_envs=2, group_size=2, num_init_states=100_000)
+    states, noise = [], []
+    for start in starts(200):
+        states.append(int(envs.reset_to([start])[1]["init_state_id"][0]))
+        noise.append([next(each)[:3] for each in _noise([start], 2, 14)])
+    columns = np.column_stack([states, np.reshape(noise, (200, 6))])
+    assert np.abs(np.corrcoef(columns.T)[0, 1:]).max() < 4 / 200**0.5
 
 
 def test_torchs_own_generator_is_left_alone(module):
