@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -17,7 +16,7 @@ from pydantic import TypeAdapter
 from policies.interface import Policy
 from rllib_configs.report.curve import CurvePoint
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_directory
+from vla_envs.files import atomic_directory, sha256_of
 
 POLICY = "policy"
 TRAINING_FILE = "training.pt"
@@ -125,12 +124,4 @@ def _read(path: Path) -> Checkpoint:
 
 def _checksums(folder: Path) -> dict[str, str]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != SUMS_FILE]
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}

@@ -46,6 +46,8 @@ class Experiment:
     """Updates between the checkpoints that ``vla train --resume`` goes on from."""
     checkpoints_kept: int = 2
     """Checkpoints kept, the newest ones."""
+    wandb_project: str | None = None
+    """Weights & Biases project that the scalars go to as well; None logs to the run's directory alone."""
     test_time_rl: bool = True
     """Whether groups compare their trajectories. False is plain PPO: single trajectories at temperature 1, rewarded by
     the environment's success, and a critic, whatever ``ttrl`` and ``ppo.adv_estimator`` say."""

@@ -19,7 +19,7 @@ from rllib_configs.progress import Progress
 from rllib_configs.report.tables import markdown, success_table
 from rllib_configs.report.video import record, write_grid
 from rllib_configs.training import Training
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, require_extra
 from vla_envs.files import atomic_write_text
 from vla_envs.spec import Prompt
 
@@ -41,6 +41,8 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """
     # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
     experiment.validate()
+    if experiment.wandb_project is not None:
+        require_extra("wandb", "wandb")
     policy = load_first_policy(experiment)
     prompts = _prompts(experiment)
     run = Run(experiment, _new_directory(root, experiment.name), prompts)

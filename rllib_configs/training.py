@@ -47,7 +47,7 @@ class Training:
         self.checkpoint = checkpoint
         self.checkpoints = Checkpoints(directory, experiment.checkpoints_kept)
         self.state = RunState() if checkpoint is None else checkpoint.state
-        self.log = ResultLog(directory, self.state.iteration)
+        self.log = ResultLog(directory, self.state.iteration, experiment.wandb_project)
         self.algorithm = build_algorithm(experiment)
 
     def execute(self, before: list[Episode]) -> tuple[Policy, list[Episode]]:

@@ -1,8 +1,9 @@
-"""Writing that neither an interruption nor another process can leave half done."""
+"""Files that neither an interruption nor another process can leave half written, and how to tell their content."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -101,3 +102,19 @@ def _replace(source: Path, target: Path) -> None:
         old.parent.rmdir()
         raise
     shutil.rmtree(old.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "empty"
+    >>> path.touch()
+    >>> sha256_of(path)[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

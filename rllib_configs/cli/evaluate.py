@@ -38,11 +38,9 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Evaluate and print the success rate with its 95 % interval."""
     given = tyro.cli(Arguments, args=arguments, prog="vla evaluate")
-    if not (given.run / "config.json").is_file():
-        raise InvalidArgumentError(f"Expect `run` to be a directory that `vla train` wrote, actually: {given.run}.")
+    experiment: Experiment = load_experiment(given.run)
     if not (given.run / "policy").is_dir():
         raise InvalidArgumentError(f"{given.run} has no trained policy: the run has not ended.")
-    experiment: Experiment = load_experiment(given.run)
     policy = load_policy(experiment.policy.kind, path=given.run / "policy").eval()
     prompts = held_out_prompts(experiment.environment, given.split, given.num_episodes, given.train_ok)
     episodes = evaluate(policy, experiment.environment, prompts, experiment.evaluation.num_envs)

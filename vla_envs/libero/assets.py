@@ -6,7 +6,6 @@ No Python package contains them (130-180 MB). ``vla assets libero --from <pack.t
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import logging
@@ -22,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from gymnasium.error import DependencyNotInstalled
 
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
-from vla_envs.files import atomic_directory, exclusive
+from vla_envs.files import atomic_directory, exclusive, sha256_of
 
 ENVIRONMENT_VARIABLE = "VLA_LIBERO_ASSETS"
 """Names the asset folder when no argument does."""
@@ -120,7 +119,7 @@ def install_assets(source: Path, target: Path | None = None) -> Path:
     source = Path(source).expanduser()
     if not source.is_file():
         raise MissingAssetsError(f"There is no asset pack at {source}. {_COMMANDS}")
-    origin = f"sha256:{_sha256(source)}"
+    origin = f"sha256:{sha256_of(source)}"
     with _installation(target, origin) as (target, folder):
         if folder is not None:
             with _named_errors(source):
@@ -269,11 +268,3 @@ def _read_manifest(folder: Path) -> dict | None:
 
 def _has_size(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -31,6 +31,15 @@ def test_only_a_run_can_be_resumed(tmp_path, capsys):
     assert f"actually: {tmp_path}" in capsys.readouterr().err
 
 
+def test_weights_and_biases_must_be_installed_to_be_asked_for(capsys, tmp_path, monkeypatch):
+    """Which is said before anything is written."""
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "tabletop_ttrl", "--wandb-project", "robots"]) == 1
+    assert "pip install 'vla-envs[wandb]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_mistake_is_one_line_without_the_notices_of_rllib(tmp_path):
     """In a process of its own, as a person runs it."""
     code = "import sys; from rllib_configs.cli import main; sys.exit(main(sys.argv[1:]))"
