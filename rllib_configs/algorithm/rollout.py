@@ -124,11 +124,16 @@ def _decide(
     module: RLModule, observations: dict[str, Any], members: NDArray, noise: list[Iterator[NDArray]] | None
 ) -> dict[str, Any]:
     device = next(module.parameters()).device
-    seen = {key: torch.from_numpy(each[members]).to(device) for key, each in observations.items()}
+    seen = {key: torch.from_numpy(_rows(each, members)).to(device) for key, each in observations.items()}
     if noise is None:
         return convert_to_numpy(module.forward_inference({Columns.OBS: seen}))
     drawn = torch.from_numpy(np.stack([next(noise[member]) for member in members])).to(device)
     return convert_to_numpy(module.forward_exploration({Columns.OBS: seen, NOISE: drawn}))
+
+
+def _rows(array: NDArray, members: NDArray) -> NDArray:
+    """Those of some members, copied unless they are all."""
+    return array if len(members) == len(array) else array[members]
 
 
 def _of_member(arrays: dict[str, Any], member: int) -> dict[str, Any]:

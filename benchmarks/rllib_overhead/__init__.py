@@ -1,0 +1,1 @@
+"""What RLlib, and our way through it, add to environments and a model that cost next to nothing."""
