@@ -15,7 +15,7 @@ from benchmarks.rllib_overhead.sides import Ours, observed_bytes
 from benchmarks.side_by_side.table import print_row, spread
 from policies.registry import load_policy
 
-REPETITIONS = 7
+REPETITIONS = 15
 TRAJECTORIES = {
     "64x64, 10 decisions": {"image_size": 64, "cameras": ("agentview",), "max_episode_steps": 10},
     "2 of 224x224, 28 decisions": {"max_episode_steps": 28},
