@@ -16,6 +16,7 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from ray.rllib.utils.schedules.scheduler import Scheduler
 from torch import Tensor, distributed
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from policies.rl_module import TOKEN_LOGP, VLAModule
 from rllib_configs.algorithm.advantages import generalised_advantages
@@ -189,11 +190,17 @@ class VLALearner(TorchLearner):
 
     def _add_up_gradients(self) -> None:
         """Give all learners the sum of their gradients; one that had no decision has none to add."""
-        if self.distributed:
-            for parameter in self.get_parameters(self.policy_module):
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                distributed.all_reduce(parameter.grad)
+        if not self.distributed:
+            return
+        parameters = self.get_parameters(self.policy_module)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters]
+        # One message for all: LoRA has hundreds of small tensors.
+        together = parameters_to_vector(gradients)
+        distributed.all_reduce(together)
+        vector_to_parameters(together, gradients)
 
     def _log_weights_behind(self, decisions: Decisions) -> None:
         """How many updates the weights that acted were behind those that learn: 0, unless a sync was lost."""
