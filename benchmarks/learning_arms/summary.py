@@ -23,7 +23,7 @@ Runs = Mapping[str, Sequence[Result]]
 
 def table(runs: Runs) -> list[Cells]:
     """A header and a row for each arm: means over the seeds, lowest and highest in brackets."""
-    header = ("arm", "seeds", "success", "best", f"minutes to {TARGET:.0%}", "steps per success")
+    header = ("arm", "seeds", "success", "best", "over the run", f"minutes to {TARGET:.0%}", "steps per success")
     header += ("sampled success", "pass@n")
     return [header, *(_row(arm, results) for arm, results in runs.items())]
 
@@ -34,11 +34,18 @@ def _row(arm: str, results: Sequence[Result]) -> Cells:
         str(len(results)),
         _percent(each.curve[-1].success for each in results),
         _percent(max(point.success for point in each.curve) for each in results),
+        _percent(_over_the_run(each) for each in results),
         ", ".join(_minutes(each) for each in results),
         _spread([each.steps_per_success for each in results if each.steps_per_success is not None], "{:.1f}"),
         _percent(each.sampled_success for each in results),
         _percent(each.pass_at_n for each in results),
     )
+
+
+def _over_the_run(result: Result) -> float:
+    """Mean of all points but the first policy's: how fast it learns, with less chance than in the last point."""
+    trained = result.curve[1:] or result.curve
+    return float(np.mean([point.success for point in trained]))
 
 
 def _minutes(result: Result) -> str:

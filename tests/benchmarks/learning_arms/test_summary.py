@@ -32,6 +32,12 @@ def test_the_time_to_the_target_is_that_of_its_first_point():
     assert row["minutes to 90%"] == "2.0, -"
 
 
+@pytest.mark.parametrize(("rates", "mean"), [((0.4, 0.6, 0.8), "70%"), ((0.4,), "40%")])
+def test_the_mean_over_the_run_leaves_the_first_policy_out(rates, mean):
+    """Unless there is nothing else."""
+    assert rows_of(make_result(rates=rates))["success"]["over the run"] == f"{mean} [{mean}, {mean}]"
+
+
 def test_an_arm_without_a_success_has_no_steps():
     """There is nothing to average."""
     assert rows_of(make_result(rates=(0.4, 0.0), steps=None))["success"]["steps per success"] == "-"
