@@ -19,6 +19,7 @@ from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_directory, sha256_of
 
 POLICY = "policy"
+BEST = "best"
 TRAINING_FILE = "training.pt"
 RUN_FILE = "run.json"
 SUMS_FILE = "sha256.json"
@@ -58,12 +59,14 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of the run in ``directory``, of which the last ``kept`` stay.
 
-    ``checkpoints/iteration_000012/`` holds ``policy/`` (``save_pretrained``), ``training.pt`` (the training state),
-    ``run.json`` (a :class:`RunState`) and ``sha256.json`` (the checksums of these files).
+    ``checkpoints/iteration_000012/`` holds ``policy/`` (``save_pretrained``), ``best/`` (the run's, as it was then),
+    ``training.pt`` (the training state), ``run.json`` (a :class:`RunState`) and ``sha256.json`` (the checksums of these
+    files).
     """
 
     def __init__(self, directory: Path, kept: int) -> None:
         self.folder = directory / "checkpoints"
+        self.best = directory / BEST
         self.kept = kept
 
     def save(self, policy: Policy, training_state: Mapping[str, Any], state: RunState) -> Path:
@@ -77,11 +80,18 @@ class Checkpoints:
         path = self.folder / f"iteration_{state.iteration:06d}"
         with atomic_directory(path) as scratch:
             policy.save_pretrained(scratch / POLICY)
+            if self.best.is_dir():
+                shutil.copytree(self.best, scratch / BEST)
             torch.save(training_state, scratch / TRAINING_FILE)
             (scratch / RUN_FILE).write_bytes(_STATE.dump_json(state, indent=2))
             (scratch / SUMS_FILE).write_text(json.dumps(_checksums(scratch), indent=2))
         self._remove_all_but_kept(path)
         return path
+
+    def restore_best(self, checkpoint: Checkpoint) -> None:
+        """Have ``best/`` of the run be that of a checkpoint: a later one belongs to a course that is left."""
+        with atomic_directory(self.best) as scratch:
+            shutil.copytree(checkpoint.path / BEST, scratch, dirs_exist_ok=True)
 
     def newest(self) -> Checkpoint:
         """The newest sound checkpoint; damaged ones are passed over with a warning.
@@ -93,7 +103,7 @@ class Checkpoints:
         for path in sorted(self.folder.glob("iteration_*"), reverse=True):
             try:
                 return _read(path)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError) as error:
                 _log.warning("%s is damaged and is passed over: %s", path, error)
                 looked_at.append(f"{path.name} ({error})")
         raise InvalidArgumentError(
@@ -113,9 +123,9 @@ def _read(path: Path) -> Checkpoint:
     """Read a checkpoint whose files are all as they were written.
 
     Raises:
-        OSError, ValueError: one is not; the message names it.
+        OSError, ValueError, TypeError: one is not; the message says which.
     """
-    written, present = json.loads((path / SUMS_FILE).read_text()), _checksums(path)
+    written, present = dict(json.loads((path / SUMS_FILE).read_text())), _checksums(path)
     changed = sorted(name for name in {*written, *present} if written.get(name) != present.get(name))
     if changed:
         raise ValueError(f"missing or not as written: {', '.join(changed)}")

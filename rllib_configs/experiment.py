@@ -50,7 +50,7 @@ class Experiment:
     """Weights & Biases project that the scalars go to as well; None logs to the run's directory alone."""
     test_time_rl: bool = True
     """Whether groups compare their trajectories. False is plain PPO: single trajectories at temperature 1, rewarded by
-    the environment's success, and a critic, whatever ``ttrl`` and ``ppo.adv_estimator`` say."""
+    the environment's success, and a critic, whatever ``ppo.adv_estimator`` and ``ttrl`` say, its prompts aside."""
     environment: Environment = field(default_factory=Environment)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bc: BehaviourCloning = field(default_factory=BehaviourCloning)

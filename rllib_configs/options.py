@@ -12,7 +12,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from rllib_configs.algorithm.scoring import VOTE
 from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
-from vla_envs.group import VoteConfig, env_success, final_state_cluster, noisy
+from vla_envs.group import VoteConfig, changed_state_cluster, env_success, final_state_cluster, noisy
 from vla_envs.group.outcomes import OutcomeFn
 from vla_envs.registration import find_spec, make_env
 from vla_envs.spec import CAMERA_KEYS
@@ -213,7 +213,8 @@ class TTRL:
     rule: str = "agreement_if_success"
     """How a vote becomes rewards: a rule of ``vla_envs.group.VoteConfig``."""
     select: str = "first"
-    """Which of those that voted to train on: a criterion of ``vla_envs.group.select_top_k``."""
+    """Which of those that voted to train on: a criterion of ``vla_envs.group.select_top_k``. Temperatures rise within a
+    group, so ``first`` are the coldest."""
     min_confidence_ratio: float = 0.5
     """A majority ratio of at most this is low confidence."""
     use_env_fallback: bool = True
@@ -222,7 +223,7 @@ class TTRL:
     """Whether metrics also compare votes and rewards with the environment's truth."""
     outcome: str = "env_success"
     """What is voted on: ``env_success``; ``noisy_success``, which is wrong with probability ``noise``; or
-    ``final_state_cluster``, which needs no label."""
+    ``final_state_cluster`` or ``changed_state_cluster``, which need no label."""
     noise: float = 0.25
     """Probability that an outcome of ``noisy_success`` is wrong."""
     cluster_tolerance: float = 0.05
@@ -256,6 +257,7 @@ OUTCOMES: Mapping[str, Callable[[TTRL], OutcomeFn]] = {
     "env_success": lambda ttrl: env_success,
     "noisy_success": lambda ttrl: noisy(env_success, ttrl.noise),
     "final_state_cluster": lambda ttrl: final_state_cluster(ttrl.cluster_tolerance),
+    "changed_state_cluster": lambda ttrl: changed_state_cluster(ttrl.cluster_tolerance),
 }
 """What a vote may be on, by name."""
 
@@ -281,19 +283,21 @@ class PPO:
     micro_batch_size: int | None = None
     """Decisions that are on the device at a time; None takes a whole minibatch."""
     ratio_level: str = "token"
-    """Whose probability ratio is clipped: that of every ``token``, or of whole ``trajectory``."""
+    """Whose probability ratio is clipped: that of every ``token``, or of a whole ``trajectory``, a mean over its tokens
+    that needs far narrower clips (3e-4 in GSPO)."""
     clip_param: float = 0.2
     """Clip of the probability ratio."""
     clip_param_high: float | None = None
     """Upper clip where it differs."""
     entropy_coeff: float = 0.0
-    """Weight of the entropy bonus."""
+    """Weight of the entropy bonus. Above 0, trajectories of groups that did equally well take part in the update too,
+    and in its means."""
     reference_kl: str | None = None
     """Where the KL from the policy that the run starts with is charged: ``loss``, ``reward`` or nowhere."""
     reference_kl_coeff: float = 0.01
     """Its weight."""
     reference_kl_target: float | None = None
-    """Nats a token that the weight is adapted to hold; None leaves it as it is."""
+    """Nats a token that the weight is adapted to hold, above 0; None leaves it as it is."""
     grad_clip: float = 1.0
     """Largest norm of the gradient."""
     gamma: float = 0.99

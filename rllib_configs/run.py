@@ -50,18 +50,19 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     return run.improve()
 
 
-def resume(directory: Path, iterations: int | None = None) -> Path:
+def resume(directory: Path, iterations: int | None = None, time_limit_minutes: float | None = None) -> Path:
     """Go on with a run from its newest sound checkpoint, as if it had never been interrupted.
 
     Args:
         directory: of the run.
         iterations: a new total, at least the old one; None keeps that.
+        time_limit_minutes: a new limit for the training of all sessions together; None keeps the old one.
 
     Returns:
         The directory.
 
     Raises:
-        InvalidArgumentError: no run, no sound checkpoint, or fewer iterations.
+        InvalidArgumentError: no run, no sound checkpoint, fewer iterations, or more of them than the time limit leaves.
     """
     experiment = load_experiment(directory)
     if iterations is not None:
@@ -70,7 +71,15 @@ def resume(directory: Path, iterations: int | None = None) -> Path:
                 f"Expect `iterations` to be at least those of the run, {experiment.iterations}, actually: {iterations}."
             )
         experiment = experiment.replace(iterations=iterations)
+    if time_limit_minutes is not None:
+        experiment = experiment.replace(time_limit_minutes=time_limit_minutes)
     checkpoint = Checkpoints(directory, experiment.checkpoints_kept).newest()
+    limit, used = experiment.time_limit_minutes, checkpoint.state.minutes
+    if iterations is not None and limit is not None and used > limit:
+        raise InvalidArgumentError(
+            f"The run has trained for {used:.1f} minutes, and its `time_limit_minutes` is {limit}. For more iterations "
+            f"raise that too: vla train --resume {directory} --iterations {iterations} --time-limit-minutes MINUTES"
+        )
     run = Run(experiment, directory, _prompts(experiment))
     run.write_config()
     return run.improve(checkpoint)

@@ -56,6 +56,7 @@ class Training:
             if self.checkpoint is None:
                 self._mark_and_save(self.algorithm.policy_copy(), before)
             else:
+                self.checkpoints.restore_best(self.checkpoint)
                 self.algorithm.load_training_state(self.checkpoint.training_state())
             self._iterate()
             policy = self.algorithm.policy_copy()
@@ -95,7 +96,7 @@ class Training:
         earlier = [each for each in self.state.curve if each.iteration < point.iteration]
         self.state.curve = [*earlier, point]
         if all(point.rate > each.rate for each in earlier):
-            policy.save_pretrained(self.directory / "best")
+            policy.save_pretrained(self.checkpoints.best)
         self.log.write(point.iteration, {"eval/success_rate": point.rate})
         self.progress.evaluated(point.iteration, point.rate)
         plot_curve(self.state.sampled, self.state.curve, self.experiment.name, self.directory / "learning_curve.png")

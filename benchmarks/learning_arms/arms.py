@@ -39,22 +39,23 @@ BASE = Experiment(
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""
 
+LABEL_FREE = {
+    "reward": "vote",
+    "rule": "agreement",
+    "cluster_tolerance": 0.06,
+    "min_confidence_ratio": 0.0,
+    "use_env_fallback": False,
+}
+"""Rewards from agreement on how things ended, in metres; the largest cluster wins, however small."""
+
 ARMS: Mapping[str, Changes] = {
     "success": {},
     "efficiency": {"ttrl": {"reward": "efficiency"}},
     "flipped": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 1}},
     "judged_5_times": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 5}},
     "sibling_vote": {"ttrl": {**FLIPPED, "rule": "agreement_if_success"}},
-    "final_state": {
-        "ttrl": {
-            "reward": "vote",
-            "rule": "agreement",
-            "outcome": "final_state_cluster",
-            "cluster_tolerance": 0.06,
-            "min_confidence_ratio": 0.0,
-            "use_env_fallback": False,
-        }
-    },
+    "final_state": {"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}},
+    "changed_state": {"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}},
     "nsr": {"ppo": {"adv_estimator": "grpo_nsr"}},
 }
 """Name -> what it changes."""
@@ -62,7 +63,7 @@ ARMS: Mapping[str, Changes] = {
 PANELS: Mapping[str, tuple[str, ...]] = {
     "reward: success or efficiency": ("success", "efficiency"),
     "a quarter of the outcomes flipped": ("success", "flipped", "judged_5_times", "sibling_vote"),
-    "no label: final states": ("success", "final_state"),
+    "no label: final states": ("success", "final_state", "changed_state"),
     "estimator: GRPO or NSR": ("success", "nsr"),
 }
 """Title -> the arms that it shows."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from ray.rllib.algorithms.ppo import PPO
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -23,11 +24,13 @@ from policies.interface import Policy
 from rllib_configs.algorithm.config import VLAPPOConfig
 from rllib_configs.algorithm.kl_controller import KLController
 from rllib_configs.algorithm.learner import VLALearner
-from rllib_configs.algorithm.measures import TTRL, measure
+from rllib_configs.algorithm.measures import MEMORY, TTRL, measure
+from rllib_configs.algorithm.memory import PEAK_MEMORY
 from rllib_configs.algorithm.sampled_group import IN_LOSS, SampledGroup
 from rllib_configs.algorithm.sampling import GroupDealer
 from rllib_configs.algorithm.starts import Starts
 from rllib_configs.algorithm.training_data import GroupTrainingData
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.prompts import SAMPLERS, PromptSampler
 
 PROGRESS = "progress"
@@ -63,12 +66,16 @@ class VLAPPO(PPO):
         if self.config.prompts is None:
             return None
         (prompts, *_) = self.env_runner_group.foreach_env_runner(lambda runner: runner.prompts())
+        if prompts is None:
+            raise InvalidArgumentError(
+                f"Expect an environment that lists its `prompts()` for `prompts={self.config.prompts!r}`, "
+                f"actually: {self.config.env}. Give None to have the environment draw."
+            )
         return SAMPLERS[self.config.prompts](prompts)
 
     def policy_copy(self) -> Policy:
         """A copy of the policy as it is after the last update, on the CPU and in evaluation mode."""
-        (result, *_) = self.learner_group.foreach_learner(lambda learner: copy.deepcopy(learner.policy_module.policy))
-        return result.get().cpu().eval()
+        return self._ask_a_learner(lambda learner: copy.deepcopy(learner.policy_module.policy)).cpu().eval()
 
     def training_step(self) -> None:
         """Sample groups, update the learners, send the weights back to the runners."""
@@ -82,6 +89,7 @@ class VLAPPO(PPO):
         if episodes:
             with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER), reduce="mean", window=1):
                 self._update(GroupTrainingData.of(episodes))
+            self._log_peaks()
             with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER), reduce="mean", window=1):
                 self._sync_weights()
 
@@ -128,6 +136,12 @@ class VLAPPO(PPO):
             self.kl.observe(measures[TTRL]["reference_kl"])
             self.metrics.log_value((TTRL, "reference_kl_coeff"), self.kl.coeff, window=1)
 
+    def _log_peaks(self) -> None:
+        runner = self.metrics.peek((ENV_RUNNER_RESULTS, PEAK_MEMORY))
+        learner = self.metrics.peek((LEARNER_RESULTS, DEFAULT_MODULE_ID, PEAK_MEMORY))
+        for name, peak in (("runner_peak", runner), ("learner_peak", learner)):
+            self.metrics.log_value((MEMORY, name), peak, window=1)
+
     def _sync_weights(self) -> None:
         self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
 
@@ -143,8 +157,8 @@ class VLAPPO(PPO):
 
     def training_state(self) -> dict[str, Any]:
         """All that the next iteration depends on, for ``torch.save`` and ``torch.load(..., weights_only=True)``."""
-        (learner, *_) = self.learner_group.foreach_learner(lambda learner: learner.training_state())
-        return {"iteration": self.iteration, "progress": self.progress_state(), "learner": learner.get()}
+        learner = self._ask_a_learner(lambda learner: learner.training_state())
+        return {"iteration": self.iteration, "progress": self.progress_state(), "learner": learner}
 
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`training_state` was called, with whatever number of runners and learners."""
@@ -152,6 +166,11 @@ class VLAPPO(PPO):
         self.load_progress_state(state["progress"])
         self.learner_group.foreach_learner(partial(_load_training_state, state=state["learner"]))
         self._sync_weights()
+
+    def _ask_a_learner(self, question: Callable[[VLALearner], Any]) -> Any:
+        """What one of the learners answers: all are alike."""
+        (answer,) = self.learner_group.foreach_learner(question, remote_actor_ids=[0])
+        return answer.get()
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's, for its own checkpoints, with what is said of the groups."""

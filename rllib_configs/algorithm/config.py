@@ -18,6 +18,16 @@ from vla_envs.group import VoteConfig
 from vla_envs.group.prompts import SAMPLERS
 from vla_envs.group.vector_env import HOLD
 
+LEAST = {
+    "groups_per_iteration": 1,
+    "max_num_gen_batches": 1,
+    "minibatch_size": 1,
+    "micro_batch_size": 1,
+    "clip_param_high": 0,
+    "reference_kl_coeff": 0,
+}
+"""Setting -> its least value, where it is not None."""
+
 
 class VLAPPOConfig(PPOConfig):
     """PPO or GRPO over whole groups of trajectories.
@@ -58,6 +68,7 @@ class VLAPPOConfig(PPOConfig):
             # A runner that failed is wanted back at once, not after a minute; others go on while it starts.
             delay_between_env_runner_restarts_s=0.0,
             env_runner_health_probe_timeout_s=1.0,
+            env_runner_restore_timeout_s=60.0,
         )
         self.clip_param = 0.2
         self.use_kl_loss = False
@@ -107,7 +118,8 @@ class VLAPPOConfig(PPOConfig):
         """Set how the policy is updated, beside RLlib's own ``.training(...)``.
 
         Args:
-            ratio_level: ``"token"``, or ``"trajectory"`` for the ratio of whole trajectories (GSPO, arXiv 2507.18071).
+            ratio_level: ``"token"``, or ``"trajectory"`` for the ratio of whole trajectories (GSPO, arXiv 2507.18071),
+                a mean over their tokens that needs far narrower clips: 3e-4 and 4e-4 there.
             clip_param_high: upper clip of the ratio where it differs from ``clip_param``, or None.
             micro_batch_size: decisions that are on the device at a time, or None for a whole minibatch.
             reference_kl: where the KL from the policy as it was built is charged: ``"loss"``, ``"reward"`` or None.
@@ -139,14 +151,17 @@ class VLAPPOConfig(PPOConfig):
         Raises:
             InvalidArgumentError: an unknown name, groups in another mode than ``"hold"``, a group size that does not
                 divide the environments of a runner, groups of one with an estimator that compares siblings, a vote
-                that is missing or of another size, or a number outside its range.
+                that is missing or of another size, a KL from a reference that the module does not keep or that cannot
+                adapt, or a number outside its range.
         """
         self._check_names()
         self._check_group_size()
         self._check_vote()
-        for name, least in {"groups_per_iteration": 1, "max_num_gen_batches": 1, "reference_kl_coeff": 0}.items():
-            if getattr(self, name) < least:
-                raise InvalidArgumentError(f"Expect `{name}` to be at least {least}, actually: {getattr(self, name)}.")
+        self._check_reference()
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and not value >= least:
+                raise InvalidArgumentError(f"Expect `{name}` to be at least {least}, actually: {value}.")
         # A copy of the model in the driver would do nothing where others sample.
         self.create_local_env_runner = self.num_env_runners == 0
         # PPO bounds minibatches by a batch size that means nothing here: batches are counted in groups.
@@ -184,6 +199,21 @@ class VLAPPOConfig(PPOConfig):
             raise InvalidArgumentError(
                 f"Expect a `vote` of the {self.group_size} trajectories of a group for the reward {VOTE!r}, "
                 f"actually: {votes}."
+            )
+
+    def _check_reference(self) -> None:
+        if self.reference_kl is not None and not self.rl_module_spec.model_config.get("reference"):
+            raise InvalidArgumentError(
+                "Expect a module that keeps its reference, `model_config={'reference': True, ...}`, for "
+                f"`reference_kl={self.reference_kl!r}`, actually: {self.rl_module_spec.model_config}."
+            )
+        if self.reference_kl_target is None:
+            return
+        if self.reference_kl is None or not (self.reference_kl_target > 0 and self.reference_kl_coeff > 0):
+            raise InvalidArgumentError(
+                "Expect a `reference_kl`, and a `reference_kl_target` and a `reference_kl_coeff` above 0, for a weight "
+                f"that adapts by factors, actually: {self.reference_kl!r}, {self.reference_kl_target} and "
+                f"{self.reference_kl_coeff}."
             )
 
     def get_default_learner_class(self) -> type:

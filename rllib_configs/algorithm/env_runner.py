@@ -12,6 +12,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 
+from rllib_configs.algorithm.memory import PEAK_MEMORY, peak_memory
 from rllib_configs.algorithm.rollout import rollout
 from rllib_configs.algorithm.sampled_group import SampledGroup, is_valid, judge
 from rllib_configs.algorithm.starts import Starts
@@ -95,6 +96,7 @@ class GroupEnvRunner(SingleAgentEnvRunner):
             self._stamp_weights(episode)
         self._done_episodes_for_metrics.extend(filter(is_valid, episodes))
         self._increase_sampled_metrics(sum(map(len, episodes)), len(episodes))
+        self.metrics.log_value(PEAK_MEMORY, peak_memory(), reduce="max", window=1)
         for callback in self._callbacks:
             callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)
         return episodes

@@ -21,6 +21,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from policies.rl_module import TOKEN_LOGP, VLAModule
 from rllib_configs.algorithm.advantages import generalised_advantages
 from rllib_configs.algorithm.decisions import Decisions
+from rllib_configs.algorithm.memory import PEAK_MEMORY, peak_memory
 from rllib_configs.algorithm.objective import MEAN_LOG_RATIO, Objective, Weights, executed_tokens, objective
 from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS
 from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE
@@ -82,18 +83,19 @@ class VLALearner(TorchLearner):
         """
         config = self.config
         self.before_gradient_based_update(timesteps=timesteps)
-        training_data.solve_refs()
         decisions = Decisions(training_data.episodes or [])
         self._log_weights_behind(decisions)
         self._weights_seq_no += 1
         self._add_advantages(decisions)
+        self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
         weights, means = self._weights(kl_coeff), Means()
         for epoch in range(config.num_epochs):
             whole = config.ratio_level == TRAJECTORY
             for rows in minibatches(training_data, config.minibatch_size, [*seed, 1 + epoch], whole):
                 self._gradient_step(decisions, rows, weights, means)
         self.metrics.log_dict(means.of(max(1, config.num_learners)), key=DEFAULT_MODULE_ID, window=1)
-        self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+        worst = {"first_ratio_error": float(means.ratio_error), PEAK_MEMORY: peak_memory(self._device)}
+        self.metrics.log_dict(worst, key=DEFAULT_MODULE_ID, reduce="max", window=1)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 
@@ -168,7 +170,8 @@ class VLALearner(TorchLearner):
         values = np.zeros(len(episode) + 1, np.float32)
         for part in self._micro_batches(Rows(np.full(len(values), index), np.arange(len(values)))):
             values[part.steps] = self.policy_module.policy.get_value(decisions.observations(part, self._device)).cpu()
-        values[-1] *= episode.is_truncated  # nothing follows a success
+        # Nothing follows a success, not even one on the last step that the limit allows.
+        values[-1] *= not episode.is_terminated
         advantages, targets = generalised_advantages(
             episode.get_rewards(), values, self.config.gamma, self.config.lambda_
         )
@@ -227,5 +230,4 @@ class Means:
 
     def of(self, num_learners: int) -> dict[str, float]:
         """The means. RLlib averages over learners, whose shares have to be added."""
-        means = {key: num_learners * float(total) / self.steps for key, total in self.sums.items()}
-        return {**means, "first_ratio_error": float(self.ratio_error)}
+        return {key: num_learners * float(total) / self.steps for key, total in self.sums.items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tree import flatten
 
+from rllib_configs.algorithm.memory import peak_memory
 from rllib_configs.algorithm.sampled_group import SampledGroup
 
 TTRL = "ttrl"
@@ -18,7 +18,8 @@ ROLLOUT = "rollout"
 THROUGHPUT = "throughput"
 """Part of a result: what was sampled a second of sampling."""
 MEMORY = "memory"
-"""Part of a result, in bytes: the observations that learners get, and the most that the driver has held."""
+"""Part of a result, in bytes: the ``observations`` that learners get, and the most that the driver, a runner and a
+learner have held: ``driver_peak``, ``runner_peak`` and ``learner_peak``, which is of the GPU where there is one."""
 
 
 def measure(groups: Sequence[SampledGroup], faults: Mapping[str, int], seconds: float) -> dict[str, dict[str, float]]:
@@ -63,8 +64,3 @@ def _means(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def observed_bytes(group: SampledGroup) -> int:
     """Bytes of the observations of the trajectories that are sent on."""
     return sum(each.nbytes for episode in group.episodes for each in flatten(episode.get_observations()))
-
-
-def peak_memory() -> int:
-    """The most bytes that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

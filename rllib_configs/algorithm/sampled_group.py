@@ -87,7 +87,7 @@ def judge(
         prompt=trajectories[0].prompt,
         successes=[each.success for each in trajectories],
         metrics=scores.metrics,
-        informative=config.adv_estimator == GAE or bool(scores.advantages.any()),
+        informative=config.adv_estimator == GAE or scores.informative,
         episodes=[_scored(episodes[i], scores, i, penalties[i]) for i in np.flatnonzero(_has_gradient(scores, config))],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,17 +13,19 @@ from typing import Any
 import ray
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
+from rllib_configs.algorithm.env_runner import GroupEnvRunner
 from rllib_configs.algorithm.sampled_group import SampledGroup
 from vla_envs.errors import WorkerError
 from vla_envs.group import GroupStart
 
 MAX_ATTEMPTS = 3
-"""How often a round of groups is dealt out: one that kills its process each time is lost, and not the run."""
+"""How often a group is dealt out: one that kills its process each time is lost, and not the run."""
 POLL_SECONDS = 0.1
 """How long to wait for results before looking after the processes."""
 RESTART_SECONDS = 600.0
 """How long to wait for a runner where none is left."""
 TAG = "sample_groups"
+DIED = "A runner died without a word: the memory ran out, or a library crashed."
 
 _log = logging.getLogger(__name__)
 
@@ -62,14 +65,18 @@ class GroupDealer:
         self.restore = restore
         self.counts: Counter[str] = Counter()
         """Of ``lost_groups`` and ``dealt_again_groups``, until the caller clears it."""
+        self.last_error = DIED
+        """Why a runner was replaced last."""
+        self._failures = 0
         self._results: list[dict[str, Any]] = []
 
     def sample(self, starts: Sequence[GroupStart], kl_coeff: float) -> list[SampledGroup]:
         """The groups of these starts, in their order; one that was lost is missing.
 
         Raises:
-            WorkerError: no process is left, and none comes back.
+            WorkerError: no process is left and none comes back, or one after the other fails.
         """
+        self.last_error, self._failures = DIED, 0
         runners = self.runners.num_remote_env_runners()
         step = min(self.groups_per_round, -(-len(starts) // max(1, runners)))
         rounds = [starts[first : first + step] for first in range(0, len(starts), step)]
@@ -94,10 +101,14 @@ class GroupDealer:
         while waiting or running:
             self._deal(waiting, running, kl_coeff)
             ready = self.runners.fetch_ready_async_reqs(tags=TAG, timeout_seconds=POLL_SECONDS)
-            for runner, (sampled, results) in ready:
+            for runner, outcome in ready:
+                if isinstance(outcome, str):
+                    self._replace(runner, outcome)
+                    continue
                 del running[runner]
-                groups += sampled
-                self._results.append(results)
+                self._failures = 0
+                groups += outcome[0]
+                self._results.append(outcome[1])
             self._end_hung(running)
             self._take_back(waiting, running)
             self._bring_back()
@@ -111,28 +122,43 @@ class GroupDealer:
                 taken.attempts += 1
                 taken.deadline = time.monotonic() + self.timeout_s
                 arguments = {"starts": taken.starts, "kl_coeff": kl_coeff}
-                self.runners.foreach_env_runner_async(TAG, tag=TAG, kwargs=arguments, remote_worker_ids=[runner])
+                self.runners.foreach_env_runner_async(_sample, tag=TAG, kwargs=arguments, remote_worker_ids=[runner])
 
     def _end_hung(self, running: dict[int, Round]) -> None:
         """Kill the runners that are past their deadline."""
-        manager = self.runners._worker_manager
         for runner, taken in running.items():
             if time.monotonic() > taken.deadline:
-                _log.warning("Runner %d gave no answer for %.0f s: it is replaced.", runner, self.timeout_s)
-                ray.kill(manager.actors()[runner], no_restart=False)
-                manager.set_actor_state(runner, healthy=False)
+                self._replace(runner, f"it gave no answer for {self.timeout_s:.0f} s")
+
+    def _replace(self, runner: int, reason: str) -> None:
+        """Kill a runner, whose state nobody knows; Ray starts another one in its place."""
+        self.last_error = reason
+        _log.warning("Runner %d is replaced: %s", runner, reason)
+        manager = self.runners._worker_manager
+        ray.kill(manager.actors()[runner], no_restart=False)
+        manager.set_actor_state(runner, healthy=False)
 
     def _take_back(self, waiting: deque[Round], running: dict[int, Round]) -> None:
-        """Deal the rounds of dead runners again, unless they have killed too many."""
+        """Deal the groups of dead runners again, each on its own: one may be what kills them."""
         for runner in running.keys() - set(self.runners.healthy_env_runner_ids()):
             taken = running.pop(runner)
+            self._count_failure()
             if taken.attempts < MAX_ATTEMPTS:
-                waiting.append(taken)
+                waiting.extend(Round([start], taken.attempts) for start in taken.starts)
                 self.counts["dealt_again_groups"] += len(taken.starts)
             else:
                 ids = [start.group_id for start in taken.starts]
                 _log.warning("Groups %s were lost %d times: they are left out.", ids, taken.attempts)
                 self.counts["lost_groups"] += len(taken.starts)
+
+    def _count_failure(self) -> None:
+        """Raise where nothing but failures comes: what fails always would otherwise look like training."""
+        self._failures += 1
+        if self._failures > MAX_ATTEMPTS * self.runners.num_remote_env_runners():
+            raise WorkerError(
+                f"{self._failures} rounds in a row have failed. {self.last_error} See it happen in one process with "
+                "`num_env_runners=0` (--resources.num-env-runners 0)."
+            )
 
     def _bring_back(self) -> None:
         """Look for dead runners that Ray has started again; where none is left, wait for one."""
@@ -143,7 +169,15 @@ class GroupDealer:
         while not self.runners.healthy_env_runner_ids():
             if time.monotonic() > deadline:
                 raise WorkerError(
-                    f"No environment runner is left, and none came back within {RESTART_SECONDS:.0f} s; "
-                    "the log above has their errors."
+                    f"No environment runner is left, and none came back within {RESTART_SECONDS:.0f} s. "
+                    f"{self.last_error}"
                 )
             self.restore()
+
+
+def _sample(runner: GroupEnvRunner, starts: Sequence[GroupStart], kl_coeff: float) -> Any:
+    """What the runner samples, or how it failed: RLlib would end the process and leave that unsaid."""
+    try:
+        return runner.sample_groups(starts, kl_coeff)
+    except Exception:  # whatever it is, the driver decides
+        return traceback.format_exc()

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.group import ESTIMATORS, Trajectory, VoteConfig, apply_vote, group_advantages, noisy, vote_metrics
+from vla_envs.group import (
+    ESTIMATORS,
+    Trajectory,
+    VoteConfig,
+    apply_vote,
+    group_advantages,
+    has_signal,
+    noisy,
+    vote_metrics,
+)
 from vla_envs.group.advantages import NSR
 from vla_envs.group.voted import NONE
 from vla_envs.rewards import efficiency_reward
@@ -40,6 +49,8 @@ class Score:
     """Among siblings, penalties included; zeros where a critic gives them."""
     trained: NDArray[np.bool_]
     """Which of them to train on."""
+    informative: bool
+    """Whether the rewards say which of them did better."""
     metrics: dict[str, float]
     """What to report of the group."""
 
@@ -58,7 +69,12 @@ def score(trajectories: Sequence[Trajectory], config: VLAPPOConfig, penalties: N
     if config.adv_estimator != GAE and rewarded.sum() >= 2:
         compared, success = rewards - penalties, np.array([each.success for each in trajectories])
         advantages[rewarded] = group_advantages(compared[rewarded], config.adv_estimator, success[rewarded])
-    return Score(rewards, advantages, trained, {**metrics, **_metrics(trajectories, rewards)})
+    given = rewards[rewarded]  # a vote that abstains gives none
+    informative = bool(len(given) and has_signal(given))
+    metrics = {**_metrics(trajectories), **metrics, "frac_zero_std_groups": float(not informative)}
+    if len(given):
+        metrics["reward"] = float(given.mean())
+    return Score(rewards, advantages, trained, informative, metrics)
 
 
 def _rewards(
@@ -82,14 +98,12 @@ def _with_own_errors(vote: VoteConfig, rng: np.random.Generator) -> VoteConfig:
     return replace(vote, outcome=noisy(judge.outcome, judge.p, rng)) if isinstance(judge, noisy) else vote
 
 
-def _metrics(trajectories: Sequence[Trajectory], rewards: NDArray[np.float64]) -> dict[str, float]:
+def _metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     success = np.array([each.success for each in trajectories])
     steps = np.array([each.steps for each in trajectories])
     return {
         "success_rate": float(success.mean()),
         "pass_at_n": float(success.any()),
-        "reward": float(rewards.mean()),
-        "frac_zero_std_groups": float(np.ptp(rewards) == 0.0),
         "steps": float(steps.mean()),
         **({"steps_per_success": float(steps[success].mean())} if success.any() else {}),
     }

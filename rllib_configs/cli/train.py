@@ -22,12 +22,15 @@ class Resumption:
     """Directory of the run."""
     iterations: int | None = None
     """Updates in all, if they shall be more than the run has."""
+    time_limit_minutes: float | None = None
+    """Limit for the training of all sessions together, if it shall be another."""
 
 
 def main(arguments: list[str]) -> None:
     """Parse the options and begin a run, or go on with one."""
     if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: vla train PRESET [options]\n       vla train --resume RUN [--iterations N]\n")
+        print("usage: vla train PRESET [options]")
+        print("       vla train --resume RUN [--iterations N] [--time-limit-minutes M]\n")
         print(f"presets: {', '.join(PRESETS)}\n")
         print("vla train PRESET --help lists the options of a preset.")
         return
@@ -52,8 +55,8 @@ def _resume(arguments: list[str]) -> None:
     given, others = tyro.cli(Resumption, args=arguments, prog="vla train", return_unknown_args=True)
     if others:
         raise InvalidArgumentError(
-            f"A run goes on as its config.json says, so that its results are those of one experiment: beside --resume "
-            f"only --iterations is allowed, actually: {' '.join(others)}. For other options start a new run with: "
-            f"vla train PRESET --policy.path {given.resume / 'policy'} OPTIONS"
+            "A run goes on as its config.json says, so that its results are those of one experiment: beside --resume "
+            f"only --iterations and --time-limit-minutes are allowed, actually: {' '.join(others)}. For other options "
+            f"start a new run with: vla train PRESET --policy.path {given.resume / 'policy'} OPTIONS"
         )
-    resume(given.resume, given.iterations)
+    resume(given.resume, given.iterations, given.time_limit_minutes)

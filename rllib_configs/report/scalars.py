@@ -25,7 +25,7 @@ PHASES = {
 }
 """RLlib's timer of a phase -> ours; its others are averages over iterations."""
 
-_BOOKKEEPING = ("num_", "module_train_batch_size", "weights_seq_no")
+_BOOKKEEPING = ("num_", "module_train_batch_size", "weights_seq_no", "peak_memory")
 
 
 def scalars(result: Mapping[str, Any]) -> dict[str, float]:

@@ -99,6 +99,13 @@ def test_a_damaged_one_is_passed_over_with_a_warning(checkpoints, caplog, damage
     assert name == "sha256.json" or name in caplog.text
 
 
+@pytest.mark.parametrize("content", ["[]", "null", "3", '[["a"]]', "{"])
+def test_checksums_that_are_none_are_damage(checkpoints, content):
+    """Whatever JSON they are."""
+    (checkpoints.newest().path / "sha256.json").write_text(content)
+    assert checkpoints.newest().state.iteration == 2
+
+
 def test_one_of_another_version_is_passed_over(checkpoints):
     """Its checksums are right, but nobody knows what it means."""
     newest = checkpoints.folder / "iteration_000003"
@@ -149,3 +156,14 @@ def test_nothing_in_a_checkpoint_is_executed(checkpoints, policy, capsys):
     with pytest.raises(Exception, match="weights_only"):
         checkpoints.newest().training_state()
     assert "executed" not in capsys.readouterr().out
+
+
+def test_the_best_policy_comes_back_with_its_checkpoint(checkpoints, policy):
+    """A later best one belongs to a course that the resumed run leaves."""
+    policy.save_pretrained(checkpoints.best)
+    checkpoints.save(policy, training_state(4), state_at(4))
+    expected = (checkpoints.best / "model.safetensors").read_bytes()
+    TinyPolicy(TinyConfig(chunk_size=2, token_length=6, bins=16, hidden=9)).save_pretrained(checkpoints.best)
+    assert (checkpoints.best / "model.safetensors").read_bytes() != expected
+    checkpoints.restore_best(checkpoints.newest())
+    assert (checkpoints.best / "model.safetensors").read_bytes() == expected

@@ -36,20 +36,26 @@ class UnluckyEnv(ReachEnv):
             with suppress(FileNotFoundError):  # another worker was faster
                 text = fault.read_text()
                 fault.unlink()
-                FAULTS[text]()
+                FAULTS[text](folder)
         return super()._apply(action)
 
 
-def fail():
+def fail(folder):
     """Raise what nobody expects."""
     raise RuntimeError("The simulator has lost its way.")
 
 
+def wait(folder):
+    """Go on when a test takes the file ``hold`` away."""
+    while (folder / "hold").exists():
+        time.sleep(0.05)
+
+
 FAULTS = {
-    "die": lambda: os._exit(3),
+    "die": lambda folder: os._exit(3),
     "fail": fail,
-    "hang": lambda: time.sleep(3600),
-    "dawdle": lambda: time.sleep(10),
+    "hang": lambda folder: time.sleep(3600),
+    "wait": wait,
 }
 """What may happen."""
 

@@ -5,6 +5,7 @@ from vla_envs.group.diversity import action_distance, group_diversity, pairwise_
 from vla_envs.group.dynamic_sampling import dynamic_sampling, has_signal
 from vla_envs.group.metrics import pass_at_k, vote_metrics
 from vla_envs.group.outcomes import (
+    changed_state_cluster,
     efficiency_bucket,
     env_success,
     final_state_cluster,
@@ -42,6 +43,7 @@ __all__ = [
     "action_distance",
     "adapt_temperatures",
     "apply_vote",
+    "changed_state_cluster",
     "dynamic_sampling",
     "efficiency_bucket",
     "env_success",

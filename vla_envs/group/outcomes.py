@@ -2,7 +2,8 @@
 
 An outcome function maps a trajectory to a hashable outcome, or to None, which abstains; any verifier of
 one's own is one. One that has to see the whole group offers ``of_group`` instead (:class:`GroupOutcome`).
-Only verifiers that ask no simulator and :func:`final_state_cluster` do without the environment's labels.
+Only verifiers that ask no simulator, :func:`final_state_cluster` and :func:`changed_state_cluster` do without the
+environment's labels.
 """
 
 from __future__ import annotations
@@ -165,18 +166,40 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
         states = {i: each.final_state for i, each in enumerate(trajectories) if each.final_state is not None}
         outcomes: list[Outcome] = [None] * len(trajectories)
         if states:
-            clusters = _single_linkage(np.stack(list(states.values())), self.tolerance)
+            clusters = _single_linkage(self._alike(_distances(np.stack(list(states.values())))))
             for i, cluster in zip(states, clusters, strict=True):
                 outcomes[i] = cluster
         return outcomes
 
+    def _alike(self, distances: np.ndarray) -> np.ndarray:
+        return distances <= self.tolerance
 
-def _single_linkage(points: np.ndarray, tolerance: float) -> list[int]:
-    distances = np.abs(points[:, None] - points[None]).reshape(len(points), len(points), -1).max(axis=-1, initial=0.0)
-    near = (distances <= tolerance) | np.eye(len(points), dtype=bool)
-    roots = np.arange(len(points))
-    for _ in range(len(points)):  # the longest chain
-        roots = np.where(near, roots, len(points)).min(axis=1)
+
+class changed_state_cluster(final_state_cluster):  # noqa: N801  (reads as the function that it stands for)
+    """:class:`final_state_cluster` for tasks where doing nothing is the commonest failure.
+
+    Sampled trajectories that changed anything do not end exactly alike: equal final states are those of trajectories
+    that changed nothing. Each of these is a cluster of its own here, so that they do not outvote the others.
+
+    >>> ends = [Trajectory(True, 10, 80, 1.0, final_state=np.array([x])) for x in (0.0, 0.0, 0.5, 0.51)]
+    >>> changed_state_cluster(tolerance=0.02).of_group(ends)
+    [0, 1, 2, 2]
+    """
+
+    def _alike(self, distances: np.ndarray) -> np.ndarray:
+        return (distances > 0.0) & super()._alike(distances)
+
+
+def _distances(points: np.ndarray) -> np.ndarray:
+    """(n, n): the largest difference of a coordinate."""
+    return np.abs(points[:, None] - points[None]).reshape(len(points), len(points), -1).max(axis=-1, initial=0.0)
+
+
+def _single_linkage(alike: np.ndarray) -> list[int]:
+    near = alike | np.eye(len(alike), dtype=bool)
+    roots = np.arange(len(alike))
+    for _ in range(len(alike)):  # the longest chain
+        roots = np.where(near, roots, len(alike)).min(axis=1)
     return np.unique(roots, return_inverse=True)[1].tolist()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress, count
 from typing import Any
 
@@ -320,7 +320,7 @@ class GroupVectorEnv(VectorEnv):
         self._launch(starts, idle=drawn.keys() - starts.keys(), options=options)
 
     def _launch(
-        self, starts: Mapping[int, Start], idle: Iterable[int], options: Mapping[str, Any] | None = None
+        self, starts: Mapping[int, Start], idle: Collection[int], options: Mapping[str, Any] | None = None
     ) -> None:
         """Start the trajectories of the groups of ``starts``; those of ``idle`` wait without any."""
         firsts = {self._members_of(group).start: start for group, start in starts.items()}

@@ -34,10 +34,11 @@ def test_an_arm_starts_from_the_policy_of_its_seed(tmp_path):
     assert arms.experiment("success", 2, tmp_path).policy.path == str(tmp_path / first.name / "policy")
 
 
-def test_the_arm_without_labels_never_asks_the_environment(tmp_path):
-    """Not where its vote abstains either."""
-    ttrl = arms.experiment("final_state", 0, tmp_path).ttrl
-    assert (ttrl.reward, ttrl.outcome, ttrl.use_env_fallback) == ("vote", "final_state_cluster", False)
+@pytest.mark.parametrize("arm", ["final_state", "changed_state"])
+def test_the_arms_without_labels_never_ask_the_environment(arm, tmp_path):
+    """Not where their vote abstains either."""
+    ttrl = arms.experiment(arm, 0, tmp_path).ttrl
+    assert (ttrl.reward, ttrl.outcome, ttrl.use_env_fallback) == ("vote", f"{arm}_cluster", False)
 
 
 def test_every_arm_is_in_a_panel():

@@ -95,6 +95,10 @@ def test_groups_that_cannot_work_are_refused(options, message):
         ({"ratio_level": "step"}, "`ratio_level` to be one of 'token', 'trajectory'"),
         ({"reference_kl": "both"}, "`reference_kl` to be one of 'loss', 'reward'"),
         ({"reference_kl_coeff": -0.1}, "`reference_kl_coeff` to be at least 0, actually: -0.1"),
+        ({"micro_batch_size": 0}, "`micro_batch_size` to be at least 1, actually: 0"),
+        ({"clip_param_high": -1.0}, r"`clip_param_high` to be at least 0, actually: -1\.0"),
+        ({"reference_kl": "loss"}, "a module that keeps its reference.*`reference_kl='loss'`, actually: "),
+        ({"reference_kl_target": 0.1}, "a `reference_kl`, and .* above 0.*actually: None, 0.1"),
     ],
 )
 def test_updates_that_cannot_work_are_refused(options, message):
@@ -135,3 +139,12 @@ def test_the_group_size_is_that_of_the_environments():
     """One where none is set."""
     assert reach_config(group_size=4).group_size == 4
     assert VLAPPOConfig().group_size == 1
+
+
+@pytest.mark.parametrize(("coeff", "target"), [(0.0, 0.1), (0.1, 0.0)])
+def test_a_weight_that_cannot_adapt_is_refused(coeff, target):
+    """It would stay 0, or divide by 0 after the first iteration."""
+    config = reach_config().policy_update(reference_kl="loss", reference_kl_coeff=coeff, reference_kl_target=target)
+    config.rl_module_spec.model_config["reference"] = True
+    with pytest.raises(InvalidArgumentError, match=f"above 0.*'loss', {target} and {coeff}"):
+        config.validate()

@@ -223,10 +223,13 @@ def targets_of(learner, episodes):
 def test_truncation_bootstraps_and_termination_does_not(make_learner, episodes):
     """After the step limit comes what the critic says of the last observation, after a success nothing."""
     learner = make_learner(adv_estimator="gae", gamma=0.9, lambda_=1.0)
+    late = next(episode for episode in episodes if episode.is_truncated)
+    late.is_terminated = True  # a success on the last step that the limit allows is both
     targets, values = targets_of(learner, episodes)
-    assert {episode.is_truncated for episode in episodes} == {True, False}
+    ends = {(episode.is_terminated, episode.is_truncated) for episode in episodes}
+    assert ends == {(True, False), (False, True), (True, True)}
     for episode, target, value in zip(episodes, targets, values, strict=True):
-        following = 0.9 * value[-1] if episode.is_truncated else 0.0
+        following = 0.0 if episode.is_terminated else 0.9 * value[-1]
         assert abs(value[-1]) > 1e-3
         assert target[-1] == pytest.approx(episode.get_rewards()[-1] + following, rel=1e-5)
 

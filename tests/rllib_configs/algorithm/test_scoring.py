@@ -207,3 +207,19 @@ def test_a_vote_reports_how_good_it_is():
     metrics = voted(make_group([True, True, True, False]), outcome=lambda each: True).metrics
     assert metrics["majority_ratio"] == 1.0
     assert metrics["outcome_accuracy"] == metrics["success_rate"] == 0.75
+
+
+def test_what_abstains_is_no_reward_in_any_metric():
+    """Three agree and one says nothing: nothing tells them apart."""
+    result = voted(
+        make_group([True, True, True, False]), outcome=lambda each: each.success or None, use_env_fallback=False
+    )
+    assert result.metrics["reward"] == 1.0
+    assert result.metrics["frac_zero_std_groups"] == 1.0
+    assert not result.informative
+
+
+def test_penalties_make_no_group_informative():
+    """They tell nothing of the task, and would switch dynamic sampling off."""
+    assert not scored(make_group([True] * 4), [0.0, 0.1, 0.2, 0.3], trajectory_reward="success").informative
+    assert scored(MIXED, trajectory_reward="success").informative

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.vla_envs.group.trajectories import ending_at, make_group
 from vla_envs.group import (
+    changed_state_cluster,
     efficiency_bucket,
     env_success,
     final_state_cluster,
@@ -70,6 +71,12 @@ def test_ends_within_the_tolerance_are_one_cluster():
 def test_a_chain_of_near_ends_is_one_cluster():
     """Also where its links come in any order."""
     assert final_state_cluster(1.0).of_group(ending_at(0, 3, 1, 9, 2)) == [0, 0, 0, 1, 0]
+
+
+def test_trajectories_that_changed_nothing_agree_with_nobody():
+    """Although they are the most; those who changed something still cluster, and chains still link them."""
+    group = ending_at(0, 0, 0, 0, 5, 6, 7)
+    assert changed_state_cluster(1.0).of_group(group) == [0, 1, 2, 3, 4, 4, 4]
 
 
 @given(points=st.lists(st.integers(0, 20), min_size=1, max_size=10), data=st.data())
