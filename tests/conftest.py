@@ -1,9 +1,11 @@
-"""Settings of the whole test run; they must stand before torch and ray are imported."""
+"""Settings of the whole test run, which must stand before torch and ray are imported, and one Ray for all tests."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # pytest-xdist runs one process per core already: more threads than that only wait for each other.
@@ -17,3 +19,20 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # silences a w
 # A loaded machine is slow, which is no failure; and the same examples run everywhere.
 settings.register_profile("vla_envs", deadline=None, derandomize=True)
 settings.load_profile("vla_envs")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """One for all tests of a process, whose workers import this package and these tests.
+
+    It has more processes than there are cores; most of them are idle.
+    """
+    import ray
+
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
+    yield
+    ray.shutdown()

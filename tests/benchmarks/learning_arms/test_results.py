@@ -10,7 +10,6 @@ from benchmarks.learning_arms import process, results
 from rllib_configs.experiment import PPO, TTRL, BehaviourCloning, Environment, Evaluation, Experiment, Resources
 from tests.benchmarks.learning_arms.made_up import make_result
 from tests.policies.observations import fresh_policy, observe
-from tests.rllib_configs.conftest import local_ray  # noqa: F401  (a fixture)
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 
 SHRUNKEN = Experiment(
@@ -54,7 +53,7 @@ def test_a_result_reads_back(tmp_path):
 
 
 @pytest.mark.slow
-def test_cloning_alone_is_a_curve_of_one_point(local_ray, tmp_path, monkeypatch):  # noqa: F811
+def test_cloning_alone_is_a_curve_of_one_point(local_ray, tmp_path, monkeypatch):
     """At no time and without a trajectory."""
     monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN.replace(iterations=0))
     process.main("first", "0", str(tmp_path))
@@ -63,7 +62,7 @@ def test_cloning_alone_is_a_curve_of_one_point(local_ray, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_a_run_leaves_its_result(local_ray, tmp_path, monkeypatch):  # noqa: F811
+def test_a_run_leaves_its_result(local_ray, tmp_path, monkeypatch):
     """And so does one whose process ended before it had written it."""
     monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN)
     process.main("success", "0", str(tmp_path))
