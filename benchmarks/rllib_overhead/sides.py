@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.columns import Columns
@@ -113,8 +112,3 @@ def _configure(config: PPOConfig, module_class: type[OverheadModule]) -> None:
     config.learners(num_learners=0)
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=module_class))
     config.training(num_epochs=1, minibatch_size=MINIBATCH_SIZE, train_batch_size_per_learner=MINIBATCH_SIZE)
-
-
-def observed_bytes(episodes: list[SingleAgentEpisode]) -> int:
-    """Of all observations."""
-    return sum(np.asarray(each).nbytes for episode in episodes for each in episode.get_observations().values())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from tree import flatten
 
 from rllib_configs.algorithm.memory import peak_memory
@@ -52,7 +53,7 @@ def measure(groups: Sequence[SampledGroup], faults: Mapping[str, int], seconds: 
             "untrained_trajectories": sampled["trajectories"] - invalid - trained,
         },
         THROUGHPUT: {f"{name}_per_s": number / seconds for name, number in sampled.items()},
-        MEMORY: {"observations": sum(map(observed_bytes, groups)), "driver_peak": peak_memory()},
+        MEMORY: {"observations": sum(observed_bytes(group.episodes) for group in groups), "driver_peak": peak_memory()},
     }
 
 
@@ -61,6 +62,6 @@ def _means(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([sample[key] for sample in samples if key in sample])) for key in keys}
 
 
-def observed_bytes(group: SampledGroup) -> int:
-    """Bytes of the observations of the trajectories that are sent on."""
-    return sum(each.nbytes for episode in group.episodes for each in flatten(episode.get_observations()))
+def observed_bytes(episodes: Iterable[SingleAgentEpisode]) -> int:
+    """Bytes of all observations of finished episodes."""
+    return sum(np.asarray(each).nbytes for episode in episodes for each in flatten(episode.get_observations()))

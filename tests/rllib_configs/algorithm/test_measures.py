@@ -69,8 +69,8 @@ def test_throughput_counts_all_that_was_sampled():
 
 def test_bytes_are_those_of_the_observations_that_travel():
     """Each trajectory has one more than it has decisions."""
-    assert observed_bytes(GROUPS[0]) == (3 + 4) * (4 * 4 * 3 + 4)
-    assert measure(GROUPS, {}, 1.0)[MEMORY]["observations"] == observed_bytes(GROUPS[0])
+    assert observed_bytes(GROUPS[0].episodes) == (3 + 4) * (4 * 4 * 3 + 4)
+    assert measure(GROUPS, {}, 1.0)[MEMORY]["observations"] == observed_bytes(GROUPS[0].episodes)
 
 
 def test_without_a_group_there_is_nothing_to_average():
