@@ -22,20 +22,23 @@ def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demons
     """Let the tabletop's expert solve training states of every task, under disturbances.
 
     Raises:
-        InvalidArgumentError: an environment without a scripted expert, or more demonstrations than training states.
+        InvalidArgumentError: an environment without a scripted expert, more demonstrations than training states, or a
+            speed outside (0, 1].
     """
     env = _make(environment, bc)
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     for prompt in _draw_prompts(env.unwrapped, bc.demonstrations_per_task, rng):
-        rows += _demonstrate(env, prompt, environment.chunk_size, bc.noise, rng)
+        rows += _demonstrate(env, prompt, environment.chunk_size, bc, rng)
     env.close()
     return _stack(rows, environment.chunk_size)
 
 
 def check(environment: Environment, bc: BehaviourCloning) -> None:
     """Raise what :func:`collect` would, without collecting."""
-    _make(environment, bc).close()
+    env = _make(environment, bc)
+    Expert(env, bc.speed)
+    env.close()
 
 
 def _make(environment: Environment, bc: BehaviourCloning) -> gym.Env:
@@ -64,7 +67,7 @@ def _draw_prompts(env: TabletopEnv, per_task: int, rng: np.random.Generator) -> 
 
 
 def _demonstrate(
-    env: gym.Env, prompt: Prompt, chunk_size: int, noise: float, rng: np.random.Generator
+    env: gym.Env, prompt: Prompt, chunk_size: int, bc: BehaviourCloning, rng: np.random.Generator
 ) -> Iterator[Row]:
     """One row per visited state of an episode.
 
@@ -73,13 +76,13 @@ def _demonstrate(
     come back (DART, arXiv 1703.09327).
     """
     observation, _ = env.reset(options=prompt._asdict())
-    expert, ended, step = Expert(env), False, 0
+    expert, ended, step = Expert(env, bc.speed), False, 0
     error = np.zeros(env.action_space.shape, np.float32)
     while not ended:
         plan = expert.plan(chunk_size)
         yield observation, plan
         if step % chunk_size == 0:
-            error[:3] = noise * rng.standard_normal(3)
+            error[:3] = bc.noise * rng.standard_normal(3)
         observation, _, terminated, truncated, _ = env.step(plan[0] + error)
         ended = terminated or truncated
         step += 1

@@ -186,6 +186,8 @@ class BehaviourCloning:
     """Expert episodes per task, each from another training state; 0 clones nothing."""
     noise: float = 0.3
     """Standard deviation of the disturbance of the executed translations, in action units."""
+    speed: float = 1.0
+    """Share of its speed that the expert moves at, in (0, 1]."""
     steps: int = 3000
     """Gradient steps."""
     learning_rate: float = 1e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,15 @@ from rllib_configs.experiment import (
 Changes = Mapping[str, Mapping[str, Any]]
 """Part of an experiment -> its fields that differ."""
 
-FIRST = "first"
-"""The policy that every arm of a seed starts from, cloned from demonstrations alone."""
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A way to train a first policy."""
+
+    changes: Changes = dataclasses.field(default_factory=dict)
+    first: str = "first"
+    """What it starts from, a name of :data:`FIRST`."""
+
 
 BASE = Experiment(
     iterations=50,
@@ -36,6 +43,20 @@ BASE = Experiment(
 )
 """What all arms share: which cube to take to the blue plate, in at most twice the steps that the expert needs."""
 
+FIRST: Mapping[str, Changes] = {
+    "first": {},
+    "slow": {
+        "environment": {"max_episode_steps": 60},
+        "bc": {"speed": 0.4, "demonstrations_per_task": 10},
+    },
+    "many": {
+        "environment": {"task_id": (0, 1, 4, 6, 7, 8, 13, 14), "max_episode_steps": 60},
+        "bc": {"demonstrations_per_task": 20, "steps": 4000},
+    },
+}
+"""First policy, cloned from demonstrations alone -> what it changes. ``slow`` has seen an expert that takes twice as
+long as it could, ``many`` takes eight tasks of four scenes."""
+
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""
 
@@ -48,40 +69,50 @@ LABEL_FREE = {
 }
 """Rewards from agreement on how things ended, in metres; the largest cluster wins, however small."""
 
-ARMS: Mapping[str, Changes] = {
-    "success": {},
-    "efficiency": {"ttrl": {"reward": "efficiency"}},
-    "flipped": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 1}},
-    "judged_5_times": {"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 5}},
-    "sibling_vote": {"ttrl": {**FLIPPED, "rule": "agreement_if_success"}},
-    "final_state": {"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}},
-    "changed_state": {"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}},
-    "nsr": {"ppo": {"adv_estimator": "grpo_nsr"}},
+ARMS: Mapping[str, Arm] = {
+    "success": Arm(),
+    "slow_success": Arm(first="slow"),
+    "slow_efficiency": Arm({"ttrl": {"reward": "efficiency"}}, first="slow"),
+    "flipped": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 1}}),
+    "judged_5_times": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 5}}),
+    "sibling_vote": Arm({"ttrl": {**FLIPPED, "rule": "agreement_if_success"}}),
+    "final_state": Arm({"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}}),
+    "changed_state": Arm({"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}}),
+    "many_grpo": Arm(first="many"),
+    "many_nsr": Arm({"ppo": {"adv_estimator": "grpo_nsr"}}, first="many"),
 }
-"""Name -> what it changes."""
+"""Name -> where it starts and what it changes."""
 
 PANELS: Mapping[str, tuple[str, ...]] = {
-    "reward: success or efficiency": ("success", "efficiency"),
+    "reward: success or efficiency": ("slow_success", "slow_efficiency"),
     "a quarter of the outcomes flipped": ("success", "flipped", "judged_5_times", "sibling_vote"),
     "no label: final states": ("success", "final_state", "changed_state"),
-    "estimator: GRPO or NSR": ("success", "nsr"),
+    "estimator: GRPO or NSR": ("many_grpo", "many_nsr"),
 }
 """Title -> the arms that it shows."""
 
 
-def experiment(arm: str, seed: int, root: Path) -> Experiment:
+def with_first(names: Iterable[str]) -> list[str]:
+    """The arms behind the first policies that they start from."""
+    names = list(names)
+    needed = {ARMS[name].first for name in names}
+    return [*(first for first in FIRST if first in needed), *names]
+
+
+def experiment(name: str, seed: int, root: Path) -> Experiment:
     """The cloning of a seed's first policy alone, or an arm that starts from what this has left in ``root``.
 
     Args:
-        arm: :data:`FIRST` or a name of :data:`ARMS`.
+        name: of :data:`FIRST` or :data:`ARMS`.
         seed: of the cloning and of the training.
         root: folder of the runs.
     """
-    base = BASE.replace(name=f"{arm}-{seed}", seed=seed)
-    if arm == FIRST:
-        return base.replace(iterations=0)
-    policy = PolicyConfig(path=str((root / f"{FIRST}-{seed}" / "policy").resolve()))
-    return _changed(base, ARMS[arm]).replace(policy=policy)
+    base = BASE.replace(name=f"{name}-{seed}", seed=seed)
+    if name in FIRST:
+        return _changed(base, FIRST[name]).replace(iterations=0)
+    arm = ARMS[name]
+    policy = PolicyConfig(path=str((root / f"{arm.first}-{seed}" / "policy").resolve()))
+    return _changed(_changed(base, FIRST[arm.first]), arm.changes).replace(policy=policy)
 
 
 def _changed(base: Experiment, changes: Changes) -> Experiment:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("ray")
 
 from benchmarks import learning
-from benchmarks.learning_arms import arms, results
+from benchmarks.learning_arms import results
 from tests.benchmarks.learning_arms.made_up import make_result
 
 
@@ -21,7 +21,7 @@ def leave_result(arm, root):
 
 def test_finished_runs_are_not_run_again(tmp_path, monkeypatch, capsys):
     """Their results are printed and drawn."""
-    for arm in (arms.FIRST, "success"):
+    for arm in ("first", "success"):
         leave_result(arm, tmp_path)
     options = ["--arms", "success", "--seeds", "0", "--output", str(tmp_path), "--images", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["learning.py", *options])
@@ -33,6 +33,6 @@ def test_finished_runs_are_not_run_again(tmp_path, monkeypatch, capsys):
 
 def test_a_process_that_fails_ends_the_comparison(tmp_path):
     """Here the first policy is missing."""
-    leave_result(arms.FIRST, tmp_path)
+    leave_result("first", tmp_path)
     with pytest.raises(subprocess.CalledProcessError):
         learning.tabletop(["success"], [0], tmp_path, tmp_path)

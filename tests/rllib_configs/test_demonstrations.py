@@ -70,6 +70,19 @@ def test_a_plan_is_what_the_expert_then_does(calm):
     np.testing.assert_allclose(calm.actions[:-1, 1][both], calm.actions[1:, 0][both], atol=1e-6)
 
 
+def test_slow_demonstrations_are_longer(calm):
+    """At half the expert's speed, no translation is faster than that."""
+    slow = collect(TABLETOP, dataclasses.replace(CALM, speed=0.5), seed=0)
+    assert np.abs(slow.actions[..., :3]).max() == 0.5
+    assert len(slow) > 1.5 * len(calm)
+
+
+def test_speed_is_checked_before_anything_is_collected():
+    """With the message of the expert."""
+    with pytest.raises(InvalidArgumentError, match=r"`speed` to be in \(0, 1\], actually: 2.0"):
+        check(TABLETOP, dataclasses.replace(CALM, speed=2.0))
+
+
 def test_masks_cut_the_end_of_a_demonstration(calm):
     """Ones, then zeros: 3, 2, 1 actions before each of the two ends, and nothing in the rest."""
     lengths = calm.mask.sum(1)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.tabletop import gripper as hand
 from vla_envs.tabletop.env import TabletopEnv
 from vla_envs.tabletop.goals import DrawerOpen, Goal, Rests, met
@@ -44,6 +45,11 @@ class Expert:
 
     Args:
         env: the environment, wrapped or not. The expert reads its world and never changes it.
+        speed: how far it moves along an axis in one action, as a share of the farthest, in (0, 1]. Less gives the
+            slow demonstrations of a careful human.
+
+    Raises:
+        InvalidArgumentError: a speed outside (0, 1].
 
     >>> import gymnasium as gym, vla_envs
     >>> env = gym.make("VLA-Tabletop-v0", task_id=0)
@@ -54,12 +60,15 @@ class Expert:
     ...     _, _, success, _, _ = env.step(expert.action())
     """
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    def __init__(self, env: gym.Env[Any, Any], speed: float = 1.0) -> None:
+        if not 0.0 < speed <= 1.0:
+            raise InvalidArgumentError(f"Expect the `speed` to be in (0, 1], actually: {speed}.")
         self._env = cast(TabletopEnv, env.unwrapped)
+        self._limit = np.array([speed] * 3 + [1.0] * 4)
 
     def action(self) -> NDArray[np.float32]:
         """The expert's action (7,) in [-1, 1] for the present state."""
-        return _action(self._env.world, self._env.goals)
+        return self._act(self._env.world)
 
     def plan(self, length: int) -> NDArray[np.float32]:
         """The expert's next actions (n, 7) from the present state, 1 <= n <= ``length``, until the task is solved.
@@ -69,13 +78,13 @@ class Expert:
         world, goals = copy.deepcopy(self._env.world), self._env.goals
         actions: list[NDArray[np.float32]] = []
         while len(actions) < length and not (actions and met(goals, world)):
-            actions.append(_action(world, goals))
+            actions.append(self._act(world))
             world.step(actions[-1].astype(np.float64))
         return np.stack(actions)
 
-
-def _action(world: World, goals: tuple[Goal, ...]) -> NDArray[np.float32]:
-    return np.clip(np.array(_pursue(world, goals)), -1.0, 1.0).astype(np.float32)
+    def _act(self, world: World) -> NDArray[np.float32]:
+        action = np.array(_pursue(world, self._env.goals))
+        return np.clip(action, -self._limit, self._limit).astype(np.float32)
 
 
 def _pursue(world: World, goals: tuple[Goal, ...]) -> ArrayLike:

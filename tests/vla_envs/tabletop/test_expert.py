@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import vla_envs  # noqa: F401  (registers the ids)
 from vla_envs import spec
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.tabletop import Expert, TabletopEnv, goals
 from vla_envs.tabletop.scenes import NUM_INIT_STATES, initial_world
 from vla_envs.tabletop.tasks import DOUBLE, SINGLE, TASKS
@@ -112,6 +113,28 @@ def test_a_plan_is_what_the_expert_then_does() -> None:
         np.testing.assert_array_equal(expert.action(), planned)
         _, _, terminated, _, _ = env.step(planned)
     assert terminated
+
+
+@pytest.mark.parametrize("speed", [0.3, 0.5])
+def test_a_slow_expert_arrives_later(speed: float) -> None:
+    """It moves no faster than asked along any axis, in its plans too, and solves the task all the same."""
+    env = Unseen(task_id=0)
+    full = steps_to_success(env, 0, 3)
+    env.reset(options={"task_id": 0, "init_state_id": 3})
+    plan = Expert(env, speed).plan(100)
+    assert np.abs(plan[:, :3]).max() == np.float32(speed)
+    for action in plan:
+        np.testing.assert_array_equal(Expert(env, speed).action(), action)
+        _, _, success, _, _ = env.step(action)
+    assert success
+    assert len(plan) > 1.3 * full
+
+
+@pytest.mark.parametrize("speed", [0.0, -0.5, 1.1, float("nan")])
+def test_speed_out_of_range(speed: float) -> None:
+    """A share of the farthest that an action moves."""
+    with pytest.raises(InvalidArgumentError, match=r"`speed` to be in \(0, 1\], actually: " + str(speed)):
+        Expert(Unseen(), speed)
 
 
 def test_a_plan_is_cut_to_its_length() -> None:
