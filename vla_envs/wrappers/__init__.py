@@ -4,6 +4,7 @@ from vla_envs.wrappers.action_chunk import ActionChunk
 from vla_envs.wrappers.action_history import ActionHistory
 from vla_envs.wrappers.discretize_actions import DiscretizeActions
 from vla_envs.wrappers.efficiency_reward import EfficiencyReward
+from vla_envs.wrappers.encode_instruction import EncodeInstruction
 from vla_envs.wrappers.hindsight_relabel import HindsightRelabel
 from vla_envs.wrappers.noisy_success import NoisySuccess
 from vla_envs.wrappers.perturb import PerturbObservations
@@ -18,6 +19,7 @@ __all__ = [
     "ActionHistory",
     "DiscretizeActions",
     "EfficiencyReward",
+    "EncodeInstruction",
     "HindsightRelabel",
     "NoisySuccess",
     "PerturbObservations",

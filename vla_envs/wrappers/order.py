@@ -24,6 +24,7 @@ REFUSED: dict[tuple[str, str], str] = {
     ("DiscretizeActions", "DiscretizeActions"): _TOKENS,
     ("EfficiencyReward", "EfficiencyReward"): _TWICE,
     ("EfficiencyReward", "ShapedReward"): _REWARD,
+    ("EncodeInstruction", "EncodeInstruction"): _TWICE,
     ("HindsightRelabel", "HindsightRelabel"): _TWICE,
     ("NoisySuccess", "EfficiencyReward"): _REWARD,
     ("NoisySuccess", "NoisySuccess"): _TWICE,
