@@ -27,12 +27,14 @@ class Arm:
     """A way to train a first policy."""
 
     changes: Changes = dataclasses.field(default_factory=dict)
+    """What is not as in what it starts from."""
     first: str = "first"
-    """What it starts from, a name of :data:`FIRST`."""
+    """What it starts from: a name of :data:`FIRST`, or another arm."""
+    iterations: int = 50
+    """Updates."""
 
 
 BASE = Experiment(
-    iterations=50,
     checkpoint_interval=50,
     environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1), max_episode_steps=40),
     bc=BehaviourCloning(demonstrations_per_task=30, steps=2000),
@@ -47,7 +49,7 @@ FIRST: Mapping[str, Changes] = {
     "first": {},
     "slow": {
         "environment": {"max_episode_steps": 60},
-        "bc": {"speed": 0.4, "demonstrations_per_task": 10},
+        "bc": {"speed": 0.4, "demonstrations_per_task": 12},
     },
     "many": {
         "environment": {"task_id": (0, 1, 4, 6, 7, 8, 13, 14), "max_episode_steps": 60},
@@ -69,10 +71,19 @@ LABEL_FREE = {
 }
 """Rewards from agreement on how things ended, in metres; the largest cluster wins, however small."""
 
+REFINED: Changes = {
+    "ttrl": {"base_temperature": 0.3, "temperature_range": 0.1},
+    "ppo": {"learning_rate": 4e-4},
+}
+"""At low temperatures whole groups succeed, and what is left to tell them apart is their speed."""
+
 ARMS: Mapping[str, Arm] = {
     "success": Arm(),
     "slow_success": Arm(first="slow"),
-    "slow_efficiency": Arm({"ttrl": {"reward": "efficiency"}}, first="slow"),
+    "refined_success": Arm(REFINED, first="slow_success", iterations=100),
+    "refined_efficiency": Arm(
+        {**REFINED, "ttrl": {**REFINED["ttrl"], "reward": "efficiency"}}, first="slow_success", iterations=100
+    ),
     "flipped": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 1}}),
     "judged_5_times": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_judgements": 5}}),
     "sibling_vote": Arm({"ttrl": {**FLIPPED, "rule": "agreement_if_success"}}),
@@ -83,36 +94,54 @@ ARMS: Mapping[str, Arm] = {
 }
 """Name -> where it starts and what it changes."""
 
-PANELS: Mapping[str, tuple[str, ...]] = {
-    "reward: success or efficiency": ("slow_success", "slow_efficiency"),
-    "a quarter of the outcomes flipped": ("success", "flipped", "judged_5_times", "sibling_vote"),
-    "no label: final states": ("success", "final_state", "changed_state"),
-    "estimator: GRPO or NSR": ("many_grpo", "many_nsr"),
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """Curves side by side."""
+
+    arms: tuple[str, ...]
+    """Whose."""
+    quantity: str = "success"
+    """Of what: a field of ``results.Point``."""
+
+
+PANELS: Mapping[str, Panel] = {
+    "a quarter of the outcomes flipped": Panel(("success", "flipped", "judged_5_times", "sibling_vote")),
+    "no label: final states": Panel(("success", "final_state", "changed_state")),
+    "reward: success or efficiency": Panel(("refined_success", "refined_efficiency"), "sampled_steps"),
+    "the same, and what they start from": Panel(("slow_success", "refined_success", "refined_efficiency")),
+    "estimator: GRPO or NSR": Panel(("many_grpo", "many_nsr")),
+    "the same, any of 8 samples": Panel(("many_grpo", "many_nsr"), "sampled_pass_at_n"),
 }
-"""Title -> the arms that it shows."""
+"""Title -> what it shows."""
 
 
 def with_first(names: Iterable[str]) -> list[str]:
-    """The arms behind the first policies that they start from."""
-    names = list(names)
-    needed = {ARMS[name].first for name in names}
-    return [*(first for first in FIRST if first in needed), *names]
+    """The arms, each behind what it starts from."""
+    ordered: dict[str, None] = {}
+    for name in names:
+        chain = [name]
+        while chain[-1] in ARMS:
+            chain.append(ARMS[chain[-1]].first)
+        ordered.update(dict.fromkeys(reversed(chain)))
+    return list(ordered)
 
 
 def experiment(name: str, seed: int, root: Path) -> Experiment:
-    """The cloning of a seed's first policy alone, or an arm that starts from what this has left in ``root``.
+    """The cloning of a seed's first policy alone, or an arm that starts from what another run has left in ``root``.
 
     Args:
         name: of :data:`FIRST` or :data:`ARMS`.
         seed: of the cloning and of the training.
         root: folder of the runs.
     """
-    base = BASE.replace(name=f"{name}-{seed}", seed=seed)
     if name in FIRST:
-        return _changed(base, FIRST[name]).replace(iterations=0)
+        first = BASE.replace(name=f"{name}-{seed}", seed=seed, iterations=0)
+        return _changed(first, FIRST[name])
     arm = ARMS[name]
-    policy = PolicyConfig(path=str((root / f"{arm.first}-{seed}" / "policy").resolve()))
-    return _changed(_changed(base, FIRST[arm.first]), arm.changes).replace(policy=policy)
+    before = experiment(arm.first, seed, root)
+    policy = PolicyConfig(path=str((root / before.name / "policy").resolve()))
+    return _changed(before, arm.changes).replace(name=f"{name}-{seed}", iterations=arm.iterations, policy=policy)
 
 
 def _changed(base: Experiment, changes: Changes) -> Experiment:

@@ -32,6 +32,11 @@ class Point:
     trajectories: int
     """Sampled for training until then."""
     success: float
+    """Share of the states that are solved."""
+    sampled_steps: float | None
+    """Control steps of a sampled success, a mean over the iterations since the last point; None without any."""
+    sampled_pass_at_n: float | None
+    """Share of the groups with a success, likewise."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +117,23 @@ def _last_episodes(directory: Path) -> list[Episode]:
 
 
 def _curve(directory: Path, trajectories: int) -> list[Point]:
-    """The rows of the table that have an evaluation; ``trajectories`` are sampled in an iteration."""
+    """A point for each row of the table that has an evaluation; ``trajectories`` are sampled in an iteration."""
     with (directory / "progress.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["eval/success_rate"]]
+        rows = list(csv.DictReader(file))
+    evaluated = [index for index, row in enumerate(rows) if row["eval/success_rate"]]
     return [
         Point(
-            iteration=int(row["iteration"]),
-            minutes=float(row.get("time/total_s") or 0.0) / 60.0,
-            trajectories=int(row["iteration"]) * trajectories,
-            success=float(row["eval/success_rate"]),
+            iteration=int(rows[end]["iteration"]),
+            minutes=float(rows[end].get("time/total_s") or 0.0) / 60.0,
+            trajectories=int(rows[end]["iteration"]) * trajectories,
+            success=float(rows[end]["eval/success_rate"]),
+            sampled_steps=_mean(rows[start : end + 1], "ttrl/steps_per_success"),
+            sampled_pass_at_n=_mean(rows[start : end + 1], "ttrl/pass_at_n"),
         )
-        for row in rows
+        for start, end in zip([0, *(index + 1 for index in evaluated)], evaluated, strict=False)
     ]
+
+
+def _mean(rows: list[dict[str, str]], name: str) -> float | None:
+    values = [float(row[name]) for row in rows if row.get(name)]
+    return float(np.mean(values)) if values else None

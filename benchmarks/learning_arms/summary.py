@@ -17,6 +17,13 @@ from vla_envs.files import atomic_path
 TARGET = 0.9
 """Greedy success whose time the table tells."""
 
+QUANTITIES = {
+    "success": "held-out greedy success",
+    "sampled_steps": "steps of a sampled success",
+    "sampled_pass_at_n": "sampled groups with a success",
+}
+"""Field of a point of the curve -> what an axis calls it."""
+
 Runs = Mapping[str, Sequence[Result]]
 """Arm -> its results, one for each seed."""
 
@@ -66,25 +73,23 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """Greedy success against sampled trajectories: the mean over the seeds, a band from the lowest to the highest."""
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = figure.subplots(2, 2, sharex=True, sharey=True).flat
-    colours = {arm: f"C{index}" for index, arm in enumerate(runs)}
-    for axes, (title, arms) in zip(panels, PANELS.items(), strict=True):
-        for arm in arms:
-            if arm in runs:
-                _draw_arm(axes, runs[arm], arm, colours[arm])
-        axes.axhline(TARGET, color="0.6", linestyle=":", linewidth=1)
-        axes.set(title=title, xlabel="trajectories", ylabel="held-out greedy success", ylim=(0, 1))
+    """The panels, against sampled trajectories: means over the seeds, bands from the lowest to the highest."""
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    for axes, (title, panel) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+        for arm in filter(runs.get, panel.arms):
+            _draw_arm(axes, runs[arm], arm, panel.quantity)
+        axes.set(title=title, xlabel="trajectories", ylabel=QUANTITIES[panel.quantity])
+        axes.set_ylim(0, None if panel.quantity == "sampled_steps" else 1)
         axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
+        if axes.lines:
+            axes.legend(loc="lower right")
     with atomic_path(path) as scratch:
         figure.savefig(scratch, dpi=110)
 
 
-def _draw_arm(axes: Axes, results: Sequence[Result], arm: str, colour: str) -> None:
-    curves = [{point.trajectories: point.success for point in each.curve} for each in results]
-    shared = sorted(set.intersection(*map(set, curves)))
+def _draw_arm(axes: Axes, results: Sequence[Result], arm: str, quantity: str) -> None:
+    curves = [{point.trajectories: getattr(point, quantity) for point in each.curve} for each in results]
+    shared = sorted(set.intersection(*({key for key, value in curve.items() if value is not None} for curve in curves)))
     values = np.array([[curve[each] for each in shared] for curve in curves])
-    axes.fill_between(shared, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-    axes.plot(shared, values.mean(axis=0), "o-", color=colour, markersize=3, label=arm.replace("_", " "))
+    (line,) = axes.plot(shared, values.mean(axis=0), "o-", markersize=3, label=arm.replace("_", " "))
+    axes.fill_between(shared, values.min(axis=0), values.max(axis=0), color=line.get_color(), alpha=0.15, linewidth=0)

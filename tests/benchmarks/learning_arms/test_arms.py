@@ -1,7 +1,7 @@
 """The arms of the learning benchmark, which are data."""
 
 import dataclasses
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 
@@ -16,32 +16,45 @@ def test_every_arm_can_be_trained(name, tmp_path):
     arms.experiment(name, 0, tmp_path).validate()
 
 
-@pytest.mark.parametrize("arm", arms.ARMS)
-def test_arms_differ_in_nothing_but_reward_and_update(arm, tmp_path):
+@pytest.mark.parametrize("panel", arms.PANELS)
+def test_arms_of_a_panel_differ_in_nothing_but_reward_and_update(panel, tmp_path):
     """Those with the same first policy have the same tasks and as many trajectories."""
-    other = arms.experiment(arm, 1, tmp_path)
-    plain = next(name for name, each in arms.ARMS.items() if each.first == arms.ARMS[arm].first and not each.changes)
-    base = arms.experiment(plain, 1, tmp_path)
-    assert dataclasses.replace(other, name=base.name, ttrl=base.ttrl, ppo=base.ppo) == base
-    assert other.ppo.groups_per_iteration == base.ppo.groups_per_iteration
-    assert other.ttrl.n_votes_per_prompt == base.ttrl.n_votes_per_prompt
+    shown = [arms.experiment(arm, 1, tmp_path) for arm in arms.PANELS[panel].arms]
+    for first, second in pairwise(sorted(shown, key=lambda each: each.policy.path)):
+        if first.policy.path == second.policy.path:
+            assert dataclasses.replace(second, name=first.name, ttrl=first.ttrl, ppo=first.ppo) == first
+            assert second.ppo.groups_per_iteration == first.ppo.groups_per_iteration
+            for name in ("n_votes_per_prompt", "base_temperature", "temperature_range"):
+                assert getattr(second.ttrl, name) == getattr(first.ttrl, name)
 
 
 @pytest.mark.parametrize("arm", arms.ARMS)
 def test_an_arm_starts_from_the_policy_of_its_seed(arm, tmp_path):
-    """Which the first run leaves where a run leaves its policy; it was cloned on the same tasks."""
+    """Which another run leaves where a run leaves its policy; it has the same tasks."""
     first = arms.experiment(arms.ARMS[arm].first, 2, tmp_path)
     trained = arms.experiment(arm, 2, tmp_path)
-    assert first.policy.path is None
-    assert first.iterations == 0
     assert trained.policy.path == str(tmp_path / first.name / "policy")
     assert trained.environment == first.environment
 
 
-def test_first_policies_come_once_and_first():
-    """Each that an arm needs, and no other."""
-    asked = ["many_nsr", "success", "many_grpo"]
-    assert arms.with_first(asked) == ["first", "many", *asked]
+@pytest.mark.parametrize("name", arms.FIRST)
+def test_first_policies_are_cloned_alone(name, tmp_path):
+    """From demonstrations, without an update."""
+    first = arms.experiment(name, 0, tmp_path)
+    assert first.policy.path is None
+    assert first.iterations == 0
+
+
+def test_what_an_arm_starts_from_comes_before_it_and_once():
+    """Through several runs where it has to."""
+    assert arms.with_first(["many_nsr", "success", "many_grpo"]) == [
+        "many",
+        "many_nsr",
+        "first",
+        "success",
+        "many_grpo",
+    ]
+    assert arms.with_first(["refined_success"]) == ["slow", "slow_success", "refined_success"]
     assert set(arms.with_first(arms.ARMS)) == {*arms.FIRST, *arms.ARMS}
 
 
@@ -54,4 +67,4 @@ def test_the_arms_without_labels_never_ask_the_environment(arm, tmp_path):
 
 def test_every_arm_is_in_a_panel():
     """And panels show nothing else."""
-    assert set(chain.from_iterable(arms.PANELS.values())) == set(arms.ARMS)
+    assert set(chain.from_iterable(each.arms for each in arms.PANELS.values())) == set(arms.ARMS)

@@ -52,6 +52,16 @@ def test_a_result_reads_back(tmp_path):
     assert results.read(tmp_path) == result
 
 
+def test_what_was_sampled_is_averaged_between_two_points(tmp_path):
+    """An iteration without a success has no steps to average."""
+    rows = ["iteration,eval/success_rate,ttrl/steps_per_success,ttrl/pass_at_n", "0,0.5,,", "1,,20,0.5", "2,,,0.0"]
+    (tmp_path / "progress.csv").write_text("\n".join([*rows, "3,0.6,30,1.0", "4,0.7,40,1.0"]))
+    curve = results._curve(tmp_path, trajectories=8)
+    assert [point.sampled_steps for point in curve] == [None, 25.0, 40.0]
+    assert [point.sampled_pass_at_n for point in curve] == [None, 0.5, 1.0]
+    assert [point.trajectories for point in curve] == [0, 24, 32]
+
+
 @pytest.mark.slow
 def test_cloning_alone_is_a_curve_of_one_point(local_ray, tmp_path, monkeypatch):
     """At no time and without a trajectory."""

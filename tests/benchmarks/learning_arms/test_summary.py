@@ -46,9 +46,19 @@ def test_an_arm_without_a_success_has_no_steps():
 def test_a_band_ends_with_the_shortest_run():
     """Beyond it not all seeds are known."""
     axes = Figure().subplots()
-    summary._draw_arm(axes, [make_result(rates=(0.4, 0.6, 0.8)), make_result(seed=1, rates=(0.2, 0.4))], "arm", "C0")
+    summary._draw_arm(
+        axes, [make_result(rates=(0.4, 0.6, 0.8)), make_result(seed=1, rates=(0.2, 0.4))], "arm", "success"
+    )
     (line,) = axes.lines
     assert line.get_ydata().tolist() == pytest.approx([0.3, 0.5])
+
+
+def test_what_was_not_sampled_is_no_point():
+    """The first policy has sampled nothing yet."""
+    axes = Figure().subplots()
+    summary._draw_arm(axes, [make_result(rates=(0.4, 0.6, 0.8))], "arm", "sampled_steps")
+    (line,) = axes.lines
+    assert line.get_xdata().tolist() == [2560, 5120]
 
 
 def test_the_picture_is_drawn_of_some_arms_too(tmp_path):
