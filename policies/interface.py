@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,9 +45,21 @@ class Policy(nn.Module, ABC):
         """Tokens per decision."""
         return self.chunk_size * self.action_dim
 
+    @property
+    def made_for(self) -> dict[str, Any]:
+        """What its environment has to be like, by the names of an experiment's ``Environment.policy_config``."""
+        return {"chunk_size": self.chunk_size}
+
     @abstractmethod
-    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[ActionDistribution, Tensor]:
-        """The distribution over tokens (B, slots) at ``temperature`` (1 when absent), and values float32 (B,)."""
+    def distribution_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
+    ) -> tuple[ActionDistribution, Tensor]:
+        """The distribution over tokens (B, slots) at ``temperature`` (1 when absent), and values float32 (B,).
+
+        Args:
+            observations: batched tensors.
+            tokens: (B, slots), those that the distribution of each later slot depends on, where it depends on any.
+        """
 
     @abstractmethod
     def decode(self, tokens: Tensor) -> Tensor:
@@ -88,7 +100,7 @@ class Policy(nn.Module, ABC):
             noise: float32 (B, slots), uniform in [0, 1): determines what is sampled of each row, whoever else is in
                 the batch; None draws it from torch's generator.
         """
-        distribution, value = self.distribution_and_value(observations)
+        distribution, value = self.distribution_and_value(observations, tokens)
         if tokens is None:
             tokens = distribution.mode() if greedy else distribution.sample(noise)
         return ActionSample(tokens, distribution.log_prob(tokens), distribution.entropy(), value)
@@ -106,8 +118,9 @@ class Policy(nn.Module, ABC):
             actions: (B, K, A), the expert's.
             mask: (B, K), 1 for the actions that exist.
         """
-        distribution, _ = self.distribution_and_value(observations)
-        return negative_log_likelihood(distribution, self.encode(actions), mask)
+        tokens = self.encode(actions)
+        distribution, _ = self.distribution_and_value(observations, tokens)
+        return negative_log_likelihood(distribution, tokens, mask)
 
     def frozen_copy(self) -> Policy:
         """A copy that stays as this policy is now: in evaluation mode, with nothing to train."""

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policies.interface import Policy
-from policies.tiny import TinyConfig, TinyPolicy
 from vla_envs.errors import InvalidArgumentError, check_choice
 
-POLICIES = {"tiny": (TinyPolicy, TinyConfig)}
-"""Kind -> policy class and configuration class."""
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a kind of policy is, and what it needs of its environment."""
+
+    location: str
+    """``module:class``, imported when such a policy is made: a language model's libraries take seconds."""
+    config: str | None = None
+    """``module:class`` of the configuration of a fresh policy; None for those that always come from a checkpoint."""
+    reads: str = "words"
+    """How it takes the instruction: ``words``, ids of them, or ``text``."""
+    chunk_size: int = 8
+    """Actions per decision, unless the environment says otherwise."""
+
+
+POLICIES = {
+    "tiny": Kind("policies.tiny:TinyPolicy", "policies.tiny:TinyConfig"),
+    "openvla": Kind("policies.openvla:AutoregressiveOpenVLA", reads="text", chunk_size=1),
+    "openvla_oft": Kind("policies.openvla:ParallelOpenVLA", reads="text"),
+    "openvla_oft_l1": Kind("policies.openvla:RegressionOpenVLA", reads="text"),
+}
+"""Name -> kind. ``openvla_oft`` has discrete tokens, ``openvla_oft_l1`` OpenVLA-OFT's regression head."""
 
 
 def load_policy(kind: str, path: str | Path | None = None, config: Mapping[str, Any] | None = None) -> Policy:
@@ -19,21 +40,32 @@ def load_policy(kind: str, path: str | Path | None = None, config: Mapping[str, 
 
     Args:
         kind: a key of :data:`POLICIES`.
-        path: a directory written by ``save_pretrained``; its own configuration applies.
-        config: fields of the kind's configuration for a fresh policy.
+        path: a directory written by ``save_pretrained``; its own configuration applies. Of a kind that always comes
+            from a checkpoint, any directory in its official layout.
+        config: fields of the kind's configuration for a fresh policy, or how to host a checkpoint of a kind that
+            always comes from one.
 
     Raises:
-        InvalidArgumentError: an unknown kind, or both a path and a config.
+        InvalidArgumentError: an unknown kind, neither or both of a path and a config where one is needed.
 
     >>> load_policy("tiny", config={"chunk_size": 4}).slots
     28
     """
     check_choice("kind", kind, POLICIES)
-    policy_class, config_class = POLICIES[kind]
+    policy_class = _imported(POLICIES[kind].location)
+    if POLICIES[kind].config is None:
+        if path is None:
+            raise InvalidArgumentError(f"Expect the `path` of a checkpoint for the kind {kind!r}, actually: None.")
+        return policy_class.from_pretrained(path, **(config or {}))
     if path is None:
-        return policy_class(config_class(**(config or {})))
+        return policy_class(_imported(POLICIES[kind].config)(**(config or {})))
     if config:
         raise InvalidArgumentError(
             f"Expect either `path` or `config`: {path} brings its own configuration, actually: {config}."
         )
     return policy_class.from_pretrained(path)
+
+
+def _imported(location: str) -> Any:
+    module, _, name = location.partition(":")
+    return getattr(importlib.import_module(module), name)

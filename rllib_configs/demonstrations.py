@@ -29,9 +29,9 @@ def collect(environment: Environment, bc: BehaviourCloning, seed: int) -> Demons
     rng = np.random.default_rng(seed)
     rows: list[Row] = []
     for prompt in _draw_prompts(env.unwrapped, bc.demonstrations_per_task, rng):
-        rows += _demonstrate(env, prompt, environment.chunk_size, bc, rng)
+        rows += _demonstrate(env, prompt, environment.actions_per_decision, bc, rng)
     env.close()
-    return _stack(rows, environment.chunk_size)
+    return _stack(rows, environment.actions_per_decision)
 
 
 def check(environment: Environment, bc: BehaviourCloning) -> None:

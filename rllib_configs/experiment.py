@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from ray.rllib.core.rl_module import RLModuleSpec
 
+from policies.openvla.options import OpenVLAOptions
+from policies.registry import POLICIES
 from policies.rl_module import VLAModule
 from rllib_configs.algorithm.config import VLAPPOConfig
 from rllib_configs.algorithm.scoring import GAE
 from rllib_configs.options import LEAST, PPO, TTRL, BehaviourCloning, Environment, Evaluation, PolicyConfig, Resources
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.group import temperature_schedule
 
 __all__ = [
@@ -61,9 +63,31 @@ class Experiment:
 
     def policy_keywords(self) -> dict[str, Any]:
         """Keywords of :func:`policies.registry.load_policy`."""
+        if POLICIES[self.policy.kind].config is None:
+            return {"kind": self.policy.kind, "path": self.policy.path, "config": self._hosting()}
         if self.policy.path is not None:
             return {"kind": self.policy.kind, "path": self.policy.path}
         return {"kind": self.policy.kind, "config": {"head": self.policy.head, **self.environment.policy_config()}}
+
+    def resolved(self) -> Experiment:
+        """The same with an environment that offers what the policy takes, where it does not say otherwise."""
+        check_choice("policy.kind", self.policy.kind, POLICIES)
+        kind, environment = POLICIES[self.policy.kind], self.environment
+        offered = dataclasses.replace(
+            environment,
+            chunk_size=environment.chunk_size or kind.chunk_size,
+            instruction=environment.instruction or kind.reads,
+        )
+        return self.replace(environment=offered)
+
+    def _hosting(self) -> dict[str, Any]:
+        """The options of a hosted checkpoint that differ from the default; the environment knows cameras and suite."""
+        given, default = (dataclasses.asdict(each) for each in (self.policy.openvla, OpenVLAOptions()))
+        options = {name: value for name, value in given.items() if value != default[name]}
+        options["image_keys"] = self.environment.policy_config()["image_keys"]
+        if self.environment.suite is not None:
+            options.setdefault("unnorm_key", self.environment.suite)
+        return options
 
     def validate(self) -> None:
         """Check what can be checked without making an environment or a policy.
@@ -84,6 +108,9 @@ class Experiment:
 
     def to_rllib(self) -> VLAPPOConfig:
         """The algorithm configuration, for ``tune.run(VLAPPO, config=...)`` or ``.build_algo()``."""
+        return self.resolved()._to_rllib()
+
+    def _to_rllib(self) -> VLAPPOConfig:
         config = VLAPPOConfig()
         env_id = self.environment.id
         # The module before the colon is what a worker process imports to know the id.

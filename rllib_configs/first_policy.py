@@ -25,8 +25,9 @@ def load_first_policy(experiment: Experiment) -> Policy:
         demonstrations.check(experiment.environment, experiment.bc)
     torch.manual_seed(experiment.seed)
     policy = load_policy(**experiment.policy_keywords())
-    for name, expected in experiment.environment.policy_config().items():
-        given = getattr(policy.config, name)
+    offered = experiment.environment.policy_config()
+    for name, given in policy.made_for.items():
+        expected = offered[name]
         # A camera that the policy does not look at does no harm.
         if not (set(given) <= set(expected) if name == "image_keys" else given == expected):
             raise InvalidArgumentError(

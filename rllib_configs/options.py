@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import load_env_creator
 
+from policies.openvla.options import OpenVLAOptions
+from policies.registry import POLICIES
 from rllib_configs.algorithm.scoring import VOTE
 from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
 from vla_envs.group import VoteConfig, changed_state_cluster, env_success, final_state_cluster, noisy
 from vla_envs.group.outcomes import OutcomeFn
 from vla_envs.registration import find_spec, make_env
 from vla_envs.spec import CAMERA_KEYS
-from vla_envs.wrappers import ActionHistory, TokenizeInstruction
+from vla_envs.wrappers import ActionHistory, EncodeInstruction, TokenizeInstruction
 
 LEAST: Mapping[str, float] = {
     "seed": 0,
@@ -81,8 +83,11 @@ class Environment:
     """Height and width of the images in pixels."""
     cameras: tuple[str, ...] = ("agentview",)
     """Cameras to observe; none makes the policy blind."""
-    chunk_size: int = 8
-    """Actions per decision, executed open loop."""
+    chunk_size: int | None = None
+    """Actions per decision, executed open loop; None takes the policy's: 8 of a tiny one."""
+    instruction: str | None = None
+    """What is observed of the instruction: ``words``, ids of them, or ``text``, its bytes; None as the policy reads
+    it, a tiny one words."""
     token_length: int = 24
     """Word ids per instruction."""
     history: int = 0
@@ -95,6 +100,11 @@ class Environment:
     """Processes for the environments of each sampling process and of an evaluation; 0 keeps them inside. Worth it
     for a simulator that can hang or die, which then costs a trajectory and not the run, and for evaluating on many
     cores. For speed alone ``resources.num_env_runners`` comes first: runners share the policy's work as well."""
+
+    @property
+    def actions_per_decision(self) -> int:
+        """The chunk size, or a tiny policy's."""
+        return self.chunk_size or POLICIES["tiny"].chunk_size
 
     def kwargs(self, split: str) -> dict[str, Any]:
         """Keywords of the environment for the initial states of ``split``."""
@@ -117,6 +127,8 @@ class Environment:
         env = self.make(split, render_mode)
         if self.history:
             env = ActionHistory(env, self.history)
+        if self.instruction == "text":
+            return EncodeInstruction(env)
         return TokenizeInstruction(env, self.token_length)
 
     def validate(self) -> None:
@@ -148,7 +160,7 @@ class Environment:
         for camera in self.cameras:
             check_choice("cameras", camera, CAMERA_KEYS, UnknownCameraError)
         return {
-            "chunk_size": self.chunk_size,
+            "chunk_size": self.actions_per_decision,
             "token_length": self.token_length,
             "history": self.history,
             "image_keys": tuple(CAMERA_KEYS[camera] for camera in self.cameras),
@@ -159,8 +171,9 @@ class Environment:
         return {
             **self.kwargs(split),
             "mode": "hold",  # rounds of one whole trajectory per member, each ending at its own step
-            "chunk_size": self.chunk_size,
-            "token_length": self.token_length,
+            "chunk_size": self.actions_per_decision,
+            "token_length": None if self.instruction == "text" else self.token_length,
+            "instruction_bytes": self.instruction == "text",
             "history": self.history,
             "num_workers": self.num_workers,
         }
@@ -176,6 +189,8 @@ class PolicyConfig:
     """Of a fresh policy: ``tokens``, a choice among bins, or ``gaussian``, continuous actions."""
     path: str | None = None
     """Checkpoint directory to start from; None starts afresh, from demonstrations where there are any."""
+    openvla: OpenVLAOptions = field(default_factory=OpenVLAOptions)
+    """How a checkpoint of OpenVLA or OpenVLA-OFT is hosted."""
 
 
 @dataclass(frozen=True)

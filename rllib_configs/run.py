@@ -41,6 +41,7 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """
     # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
     experiment.validate()
+    experiment = experiment.resolved()
     if experiment.wandb_project is not None:
         require_extra("wandb", "wandb")
     policy = load_first_policy(experiment)

@@ -66,6 +66,7 @@ def make_groups(
     *,
     chunk_size: int | None = None,
     token_length: int | None = None,
+    instruction_bytes: bool = False,
     history: int = 0,
     mode: str = "lockstep",
     vote: Any = None,
@@ -84,13 +85,14 @@ def make_groups(
         group_size: N.
         chunk_size: apply :class:`~vla_envs.wrappers.ActionChunk` of this size; None applies none.
         token_length: apply :class:`~vla_envs.wrappers.TokenizeInstruction` of this length; None applies none.
+        instruction_bytes: apply :class:`~vla_envs.wrappers.EncodeInstruction`.
         history: apply :class:`~vla_envs.wrappers.ActionHistory` of this length; 0 applies none.
         mode, vote, prompts, temperatures: as in :class:`~vla_envs.group.GroupVectorEnv`.
         num_workers, worker_timeout, worker_env: as there; 0 workers keep the members in this process.
         **env_kwargs: go to the environment, ``max_episode_steps`` too.
     """
     from vla_envs.group import GroupVectorEnv
-    from vla_envs.wrappers import ActionChunk, ActionHistory, TokenizeInstruction
+    from vla_envs.wrappers import ActionChunk, ActionHistory, EncodeInstruction, TokenizeInstruction
 
     def make_member() -> gym.Env:
         env = make_env(env_id, disable_env_checker=True, **env_kwargs)
@@ -100,6 +102,8 @@ def make_groups(
             env = ActionHistory(env, history)
         if token_length is not None:
             env = TokenizeInstruction(env, token_length)
+        if instruction_bytes:
+            env = EncodeInstruction(env)
         return env
 
     return GroupVectorEnv(

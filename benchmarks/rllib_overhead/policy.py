@@ -32,7 +32,9 @@ class OverheadPolicy(Policy):
         self.value = nn.Linear(STATE_DIM + 1, 1)
         self.log_std = nn.Parameter(torch.full((self.slots,), -1.0))
 
-    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[GaussianDistribution, Tensor]:
+    def distribution_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
+    ) -> tuple[GaussianDistribution, Tensor]:
         """The distribution over numbers (B, slots) at ``temperature`` (1 when absent), and values float32 (B,)."""
         images = [each for each in observations.values() if each.dtype == torch.uint8]
         pixels = sum(image[:, ::STRIDE, ::STRIDE].float().mean((1, 2, 3)) for image in images)

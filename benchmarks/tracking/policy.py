@@ -48,7 +48,9 @@ class TrackingPolicy(Policy):
         self.value_head = nn.Linear(HIDDEN, 1)
         self.register_buffer("centres", (torch.arange(BINS) + 0.5) / BINS * 2.0 - 1.0, persistent=False)
 
-    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[TokenDistribution, Tensor]:
+    def distribution_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
+    ) -> tuple[TokenDistribution, Tensor]:
         """The distribution over bins (B, slots) at ``temperature`` (1 when absent), and values float32 (B,)."""
         image = self.image(observations[IMAGE].permute(0, 3, 1, 2).float() / 255.0)
         words = self.words(observations[INSTRUCTION_TOKENS])

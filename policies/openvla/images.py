@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -73,8 +74,40 @@ class ImageTransform:
         return centre_crop_resize(images, CROP_AREA, self.size) if self.centre_crop else images
 
 
-IMAGE_TRANSFORMS = {"openvla": ImageTransform()}
-"""Name -> transform. ``openvla`` is that of the LIBERO checkpoints of OpenVLA and OpenVLA-OFT."""
+@dataclass(frozen=True)
+class BicubicResize:
+    """What the checkpoints' own image processor does, which uses Pillow: no more than resizing.
+
+    Args:
+        size: side of the result in pixels.
+
+    Example:
+        >>> import torch
+        >>> BicubicResize(size=224)(torch.full((1, 480, 640, 3), 90, dtype=torch.uint8)).shape
+        torch.Size([1, 224, 224, 3])
+    """
+
+    size: int = 224
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Resize uint8 (B, H, W, 3), RGB, to (B, size, size, 3).
+
+        Raises:
+            InvalidArgumentError: another type or shape.
+        """
+        _check_images(images)
+        sides = (self.size, self.size)
+        resized = [Image.fromarray(image).resize(sides, Image.Resampling.BICUBIC) for image in images.numpy(force=True)]
+        return torch.from_numpy(np.stack(resized)).to(images.device)
+
+
+IMAGE_TRANSFORMS: dict[str, Callable[[int], Callable[[Tensor], Tensor]]] = {
+    "libero": ImageTransform,
+    "libero_uncropped": partial(ImageTransform, centre_crop=False),
+    "processor": BicubicResize,
+}
+"""Name -> transform of a size. ``libero`` is that of the LIBERO checkpoints of OpenVLA and OpenVLA-OFT, which were
+fine-tuned on random crops; ``processor`` is that of OpenVLA itself."""
 
 
 def jpeg_round_trip(images: Tensor) -> Tensor:

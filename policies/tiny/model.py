@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -77,8 +78,15 @@ class TinyPolicy(Policy):
         self.value_head = nn.Sequential(nn.Linear(config.hidden, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1))
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
 
-    def distribution_and_value(self, observations: Mapping[str, Tensor]) -> tuple[ActionDistribution, Tensor]:
-        """The distribution over tokens (B, slots) and values (B,)."""
+    @property
+    def made_for(self) -> dict[str, Any]:
+        """What its environment has to be like."""
+        return {name: getattr(self.config, name) for name in ("chunk_size", "token_length", "history", "image_keys")}
+
+    def distribution_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
+    ) -> tuple[ActionDistribution, Tensor]:
+        """The distribution over tokens (B, slots), each for itself, and values (B,)."""
         hidden, _ = self._hidden(observations)
         return self.action_head(hidden, observations.get(TEMPERATURE)), self.value_head(hidden)[:, 0]
 

@@ -23,7 +23,7 @@ def test_a_path_brings_its_own_configuration(tmp_path):
 
 def test_an_unknown_kind_names_the_valid_ones():
     """And what was given."""
-    with pytest.raises(ValueError, match=r"`kind`.*'tiny', actually: 'huge'"):
+    with pytest.raises(ValueError, match=r"`kind`.*'tiny', .*actually: 'huge'"):
         load_policy("huge")
 
 
@@ -31,6 +31,12 @@ def test_a_path_and_a_configuration_contradict_each_other(tmp_path):
     """The error names both."""
     with pytest.raises(ValueError, match=rf"{tmp_path}.*'bins': 8"):
         load_policy("tiny", path=tmp_path, config={"bins": 8})
+
+
+def test_a_hosted_kind_needs_a_checkpoint():
+    """There is nothing to make it of."""
+    with pytest.raises(ValueError, match="`path` of a checkpoint for the kind 'openvla', actually: None"):
+        load_policy("openvla")
 
 
 def test_an_unknown_field_is_refused():

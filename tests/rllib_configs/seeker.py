@@ -36,7 +36,7 @@ class Seeker(Policy):
         super().__init__()
         self.decisions = 0
 
-    def distribution_and_value(self, observations):
+    def distribution_and_value(self, observations, tokens=None):
         """One of left, stay and right in each direction."""
         self.decisions += len(observations["state"])
         image = observations["image"][..., 0]

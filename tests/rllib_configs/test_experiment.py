@@ -27,6 +27,8 @@ OTHER_VALUES = {
     "task_id": (1, 2),
     "cameras": ("agentview", "wrist"),
     "max_episode_steps": 7,
+    "chunk_size": 3,
+    "instruction": "text",
     "render_quality": "fast",
     "n_samples_per_prompt": 3,
     "temperature_range": 0.5,

@@ -1,23 +1,30 @@
-"""The recorded answers of the original OpenVLA code."""
+"""The recorded answers of the original OpenVLA code, and checkpoints with random weights."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-PARITY = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "openvla_parity"
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "fixtures" / "openvla_parity"
 """Beside the repository, and no part of it."""
+PARITY = Path(os.environ.get("VLA_OPENVLA_PARITY", SHARED))
+"""Another folder of the same files checks another checkpoint of the same shape."""
+VISION_HEADS = (2, 3)
+"""Of the recorded checkpoints, whose configuration does not tell them."""
 
 
 @pytest.fixture(scope="session")
 def openvla_parity() -> Path:
     """The folder of the recorded answers; skips without it."""
     if not PARITY.is_dir():
-        pytest.skip("the recorded answers of the original OpenVLA are not at ../shared/fixtures/openvla_parity")
+        pytest.skip(f"the recorded answers of the original OpenVLA are not at {PARITY}; VLA_OPENVLA_PARITY names them")
     return PARITY
 
 
@@ -26,3 +33,30 @@ def recorded_image(openvla_parity: Path) -> Callable[[str, str], torch.Tensor]:
     """``recorded_image(name, stage)``: uint8 (1, H, W, 3) as TensorFlow left it."""
     stages = np.load(openvla_parity / "preproc" / "tf_image_pipeline.npz")
     return lambda name, stage: torch.from_numpy(stages[f"{name}.{stage}"])[None]
+
+
+@pytest.fixture(scope="session")
+def recorded(openvla_parity: Path) -> Callable[[str], dict[str, np.ndarray]]:
+    """``recorded(file)``: the arrays of ``openvla/expected.npz`` and the like, by name."""
+    return lru_cache(lambda name: dict(np.load(openvla_parity / f"{name}.npz")))
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint in the official layout."""
+    pytest.importorskip("transformers")
+    from policies.openvla.random_checkpoint import write_random_checkpoint
+
+    path = tmp_path_factory.mktemp("openvla") / "random"
+    write_random_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def l1_checkpoint(openvla_parity: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recorded checkpoint with its regression head and proprioception beside it, as official ones have them."""
+    path = tmp_path_factory.mktemp("openvla") / "l1"
+    shutil.copytree(openvla_parity / "openvla_oft" / "ckpt", path)
+    for file in (openvla_parity / "openvla_oft" / "l1").glob("*.pt"):
+        shutil.copy(file, path)
+    return path

@@ -36,7 +36,7 @@ def test_the_jpeg_round_trip_is_tensorflows(recorded_image, name):
 @pytest.mark.parametrize("name", RECORDED)
 def test_the_transform_of_openvla_is_the_originals(recorded_image, name):
     """In every pixel, from the camera to the cropped image."""
-    assert torch.equal(IMAGE_TRANSFORMS["openvla"](recorded_image(name, "raw")), recorded_image(name, "cropped"))
+    assert torch.equal(IMAGE_TRANSFORMS["libero"](224)(recorded_image(name, "raw")), recorded_image(name, "cropped"))
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -65,7 +65,7 @@ def test_pixel_values_are_the_processors(openvla_parity, processor_constants, in
 @pytest.mark.parametrize("size", [(48, 64), (256, 256), (480, 640)])
 def test_any_camera_gives_square_images(size):
     """uint8, of the model's size."""
-    images = IMAGE_TRANSFORMS["openvla"](random_images(2, *size))
+    images = IMAGE_TRANSFORMS["libero"](224)(random_images(2, *size))
     assert images.shape == (2, 224, 224, 3)
     assert images.dtype == torch.uint8
 
@@ -87,27 +87,27 @@ def test_jpeg_keeps_a_grey(grey):
 
 def test_a_batch_is_its_images_one_by_one():
     """Bit for bit, so that what a group sees does not depend on its size."""
-    images, transform = random_images(5), IMAGE_TRANSFORMS["openvla"]
+    images, transform = random_images(5), IMAGE_TRANSFORMS["libero"](224)
     assert torch.equal(transform(images), torch.cat([transform(image[None]) for image in images]))
 
 
 def test_an_empty_batch_stays_empty():
     """A group whose members have all finished asks for no decision."""
-    assert IMAGE_TRANSFORMS["openvla"](random_images(0)).shape == (0, 224, 224, 3)
+    assert IMAGE_TRANSFORMS["libero"](224)(random_images(0)).shape == (0, 224, 224, 3)
 
 
 def test_images_that_were_given_are_left_alone():
     """They belong to the caller."""
     images = random_images(2)
     before = images.clone()
-    IMAGE_TRANSFORMS["openvla"](images)
+    IMAGE_TRANSFORMS["libero"](224)(images)
     assert torch.equal(images, before)
 
 
 def test_strided_images_are_read_as_they_look():
     """A view that is turned gives what its copy gives."""
     turned = random_images(2).transpose(1, 2)
-    transform = IMAGE_TRANSFORMS["openvla"]
+    transform = IMAGE_TRANSFORMS["libero"](224)
     assert torch.equal(transform(turned), transform(turned.contiguous()))
 
 
@@ -123,13 +123,13 @@ def test_strided_images_are_read_as_they_look():
 def test_other_types_and_shapes_are_refused(images, actual):
     """The error names what is valid and what was given."""
     with pytest.raises(InvalidArgumentError, match=rf"`images` to be uint8 \(B, H, W, 3\), actually: {actual}"):
-        IMAGE_TRANSFORMS["openvla"](images)
+        IMAGE_TRANSFORMS["libero"](224)(images)
 
 
 def test_arrays_are_refused():
     """The error names their type."""
     with pytest.raises(InvalidArgumentError, match="`images` to be a tensor, actually: ndarray"):
-        IMAGE_TRANSFORMS["openvla"](np.zeros((1, 8, 8, 3), np.uint8))
+        IMAGE_TRANSFORMS["libero"](224)(np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_a_size_without_an_extent_is_refused():

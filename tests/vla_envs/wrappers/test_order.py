@@ -46,7 +46,7 @@ def test_a_senseless_order_is_refused_with_its_reason(outer, inner):
 @pytest.mark.parametrize(("outer", "inner"), NOTHING_TO_WORK_ON)
 def test_a_wrapper_without_anything_to_work_on_is_refused(outer, inner):
     """Rather than changing nothing."""
-    with pytest.raises(InvalidArgumentError, match="actually: an environment without|to have `instruction`"):
+    with pytest.raises(InvalidArgumentError, match=r"actually: an environment without|to have `instruction`"):
         WRAPPERS[outer](WRAPPERS[inner](tabletop()))
 
 

@@ -1,0 +1,97 @@
+"""OpenVLA: one action, whose tokens are decoded one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from policies.distributions import ActionDistribution
+from policies.interface import ActionSample
+from policies.openvla.checkpoint import Checkpoint
+from policies.openvla.options import OpenVLAOptions
+from policies.openvla.policy import Inputs, OpenVLAPolicy
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.spec import TEMPERATURE
+
+
+class AutoregressiveOpenVLA(OpenVLAPolicy):
+    """The decoding of OpenVLA (arXiv 2406.09246)."""
+
+    margin = 0.0
+
+    def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
+        super().__init__(checkpoint, options)
+        self.chunk_size = 1
+
+    def action_logits(self, inputs: Inputs, action_tokens: Tensor) -> Tensor:
+        """float32 (B, slots, ids): logits of each slot where ``action_tokens`` (B, slots) come before it."""
+        return self.network.logits(self._hidden(inputs, action_tokens), *self.ids)
+
+    @torch.no_grad()
+    def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
+        """Vocabulary ids (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+
+        def choose(slot: int, distribution: ActionDistribution) -> Tensor:
+            return distribution.mode() if temperature is None else distribution.sample()
+
+        return self._decode(inputs, temperature, choose).tokens + self.ids[0]
+
+    def distribution_and_value(
+        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
+    ) -> tuple[ActionDistribution, Tensor]:
+        """The distribution of each slot where ``tokens`` come before it, and values."""
+        if tokens is None:
+            raise InvalidArgumentError("Expect the `tokens` that an autoregressive policy depends on, actually: None.")
+        hidden = self._hidden(self._inputs(observations), tokens)
+        return self._distribution(hidden, observations.get(TEMPERATURE)), self._value(hidden[:, 0])
+
+    def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """The critic's estimate, which depends on no token."""
+        embeddings, valid = self._embed(self._inputs(observations))
+        return self._value(
+            self.network.causal(embeddings, valid, valid.new_zeros(len(valid), 0, dtype=torch.int64))[:, 0]
+        )
+
+    def get_action_and_value(
+        self,
+        observations: Mapping[str, Tensor],
+        tokens: Tensor | None = None,
+        *,
+        greedy: bool = False,
+        noise: Tensor | None = None,
+    ) -> ActionSample:
+        """Decide slot by slot, or judge given ``tokens`` in one pass."""
+        if tokens is not None:
+            return super().get_action_and_value(observations, tokens)
+
+        def choose(slot: int, distribution: ActionDistribution) -> Tensor:
+            if greedy:
+                return distribution.mode()
+            return distribution.sample(None if noise is None else noise[:, slot : slot + 1])
+
+        return self._decode(self._inputs(observations), observations.get(TEMPERATURE), choose)
+
+    def _hidden(self, inputs: Inputs, tokens: Tensor) -> Tensor:
+        """(B, slots, hidden): what the logits of each slot are computed from."""
+        embeddings, valid = self._embed(inputs)
+        return self.network.causal(embeddings, valid, tokens[:, :-1] + self.ids[0])
+
+    def _decode(
+        self,
+        inputs: Inputs,
+        temperature: Tensor | None,
+        choose: Callable[[int, ActionDistribution], Tensor],
+    ) -> ActionSample:
+        decoding = self.network.decode(*self._embed(inputs), self.slots - 1)
+        value = self._value(decoding.hidden)
+        chosen: list[tuple[Tensor, Tensor, Tensor]] = []
+        for slot in range(self.slots):
+            if chosen:
+                decoding.append(chosen[-1][0][:, 0] + self.ids[0])
+            distribution = self._distribution(decoding.hidden[:, None], temperature)
+            tokens = choose(slot, distribution)
+            chosen.append((tokens, distribution.log_prob(tokens), distribution.entropy()))
+        tokens, logp, entropy = (torch.cat(each, dim=1) for each in zip(*chosen, strict=True))
+        return ActionSample(tokens, logp, entropy, value)

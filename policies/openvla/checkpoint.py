@@ -1,0 +1,163 @@
+"""An official checkpoint directory, opened: its JSON files, and its tensors by name, unread until asked for."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+
+CONFIG_FILE = "config.json"
+PREPROCESSOR_FILE = "preprocessor_config.json"
+STATISTICS_FILE = "dataset_statistics.json"
+TOKENIZER_FILE = "tokenizer.json"
+INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Shape = tuple[int, ...]
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class Checkpoint:
+    """The files of a checkpoint. Nothing is downloaded, unpickled or executed.
+
+    Args:
+        path: directory with ``config.json``, ``preprocessor_config.json``, ``tokenizer.json`` and safetensors.
+
+    Raises:
+        MissingAssetsError: a file is missing.
+        DamagedAssetsError: a file is cut short or no such file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            raise MissingAssetsError(
+                f"Expect a checkpoint directory, actually: {self.path}. Download one with: "
+                f"huggingface-cli download <repository> --local-dir {self.path}"
+            )
+        self.config = self.read_json(CONFIG_FILE)
+        self.preprocessor = self.read_json(PREPROCESSOR_FILE)
+        self.tokenizer = self.path / TOKENIZER_FILE
+        self._files = self._tensor_files()
+
+    @cached_property
+    def statistics(self) -> dict[str, Any]:
+        """Statistics of the training data, data set by data set; those of fine-tuning replace the others."""
+        if (self.path / STATISTICS_FILE).is_file():
+            return self.read_json(STATISTICS_FILE)
+        return dict(self.config.get("norm_stats", {}))
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Name -> shape of every tensor."""
+        shapes = {}
+        for path in dict.fromkeys(self._files.values()):
+            with _opened(path) as file:
+                shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+        return shapes
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The object in a file."""
+        path = self._existing(name)
+        try:
+            content = json.loads(path.read_text())
+        except ValueError as error:
+            raise DamagedAssetsError(f"`{path}` is no JSON: {error}. Download it again.") from error
+        if not isinstance(content, dict):
+            raise DamagedAssetsError(f"Expect `{path}` to hold an object, actually: {type(content).__name__}.")
+        return content
+
+    def tensors(self, names: Mapping[str, Shape]) -> Iterator[tuple[str, Tensor]]:
+        """Name and tensor, file by file, for the names and shapes asked for.
+
+        Raises:
+            DamagedAssetsError: a tensor is missing, of another shape, or its file cut short.
+        """
+        if missing := [name for name in names if name not in self._files]:
+            raise DamagedAssetsError(
+                f"Expect `{self.path}` to hold the tensor {missing[0]!r} (of {len(missing)} missing), "
+                f"actually: {len(self._files)} tensors without it. Was it made for another configuration?"
+            )
+        for path in dict.fromkeys(self._files[name] for name in names):
+            with _opened(path) as file:
+                for name in names:
+                    if self._files[name] == path:
+                        yield name, _read(file, path, name, names[name])
+
+    def load_into(self, module: nn.Module, dtype: torch.dtype) -> None:
+        """Give a module, which may be on the meta device, the parameters of its names."""
+        parameters = {name: tuple(each.shape) for name, each in module.named_parameters()}
+        state = {name: tensor.to(dtype) for name, tensor in self.tensors(parameters)}
+        module.load_state_dict(state, strict=False, assign=True)
+
+    def _existing(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise MissingAssetsError(f"Expect `{self.path}` to hold {name}, actually: no such file. Download it again.")
+        return path
+
+    def _tensor_files(self) -> dict[str, Path]:
+        """Name of a tensor -> its file."""
+        if (self.path / WEIGHTS_FILE).is_file():
+            path = self.path / WEIGHTS_FILE
+            with _opened(path) as file:
+                return dict.fromkeys(file.keys(), path)
+        weight_map = self.read_json(INDEX_FILE).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise DamagedAssetsError(f"Expect `{self.path / INDEX_FILE}` to hold a `weight_map`.")
+        if outside := [name for name in set(weight_map.values()) if Path(name).name != name]:
+            raise InvalidArgumentError(
+                f"Expect the files of `{self.path / INDEX_FILE}` beside it, actually: {outside}."
+            )
+        return {name: self._existing(file) for name, file in weight_map.items()}
+
+
+def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
+    """The module with the parameters of a ``.pt`` file, read without unpickling anything but tensors.
+
+    Args:
+        module: with parameters of any values.
+        path: of the file; its names may begin with ``module.``, which parallel training leaves.
+        prefix: of the names behind that.
+
+    Raises:
+        DamagedAssetsError: no such file of tensors, or not those of the module.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        names = {name.removeprefix("module.").removeprefix(prefix): tensor for name, tensor in state.items()}
+        module.load_state_dict(names)
+    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError) as error:
+        raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {error}") from error
+    return module.float()
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise DamagedAssetsError(
+            f"`{path}` is cut short or no safetensors file: {error}. Download it again."
+        ) from error
+
+
+def _read(file: safe_open, path: Path, name: str, shape: Shape) -> Tensor:
+    try:
+        tensor = file.get_tensor(name)
+    except SafetensorError as error:
+        raise DamagedAssetsError(f"`{path}` lacks the tensor {name!r} that its index names: {error}.") from error
+    if tuple(tensor.shape) != shape:
+        raise DamagedAssetsError(
+            f"Expect the tensor {name!r} of `{path}` to have the shape {shape}, actually: {tuple(tensor.shape)}. "
+            f"Was it made for another configuration?"
+        )
+    return tensor

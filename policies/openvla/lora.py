@@ -1,0 +1,78 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) through peft."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+LAYERS = (
+    *("qkv", "proj", "fc1", "fc2", "fc3"),
+    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+    "lm_head",
+)
+"""Layers that get an adapter: what the original's ``all-linear`` resolves to, but for the unused attention pool."""
+
+
+def add_adapters(network: nn.Module, rank: int) -> None:
+    """Freeze the network and give its linear layers and patch embeddings adapters that change nothing at first.
+
+    Args:
+        network: changed in place.
+        rank: of the adapters; their scale is 1 up to rank 16 and 16 / rank above, as in the original.
+    """
+    network.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=min(rank, 16), target_modules=list(LAYERS))
+    inject_adapter_in_model(config, network)
+    for layer in _adapted(network):
+        for parameter in (*layer.lora_A.parameters(), *layer.lora_B.parameters()):
+            parameter.data = parameter.data.float()  # Adam's steps vanish in bfloat16
+
+
+def weight_rows(layer: nn.Module, first: int, last: int) -> Tensor:
+    """Rows of a linear layer's weight, its adapter included, (last - first + 1, inputs)."""
+    weight = cast(Tensor, layer.weight)[first : last + 1]
+    if not isinstance(layer, LoraLayer) or layer.disable_adapters or layer.merged:
+        return weight
+    (name,) = layer.active_adapters
+    low, high = layer.lora_A[name].weight, layer.lora_B[name].weight[first : last + 1]
+    return weight + (layer.scaling[name] * high @ low).to(weight.dtype)
+
+
+@contextmanager
+def adapters_disabled(network: nn.Module) -> Iterator[None]:
+    """The network as it was before it got adapters."""
+    layers = list(_adapted(network))
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+@torch.no_grad()
+def merged_state(network: nn.Module) -> dict[str, Tensor]:
+    """The parameters under the names of a network without adapters, with what they add merged in."""
+    layers = {name: each for name, each in network.named_modules() if isinstance(each, LoraLayer)}
+    state = {name: each for name, each in network.named_parameters() if not _in_any(name, layers)}
+    for name, layer in layers.items():
+        (adapter,) = layer.active_adapters
+        for parameter, value in layer.get_base_layer().named_parameters():
+            added = layer.get_delta_weight(adapter).to(value.dtype) if parameter == "weight" else 0
+            state[f"{name}.{parameter}"] = value + added
+    return state
+
+
+def _adapted(network: nn.Module) -> Iterator[LoraLayer]:
+    return (each for each in network.modules() if isinstance(each, LoraLayer))
+
+
+def _in_any(name: str, layers: dict[str, LoraLayer]) -> bool:
+    return any(name.startswith(f"{layer}.") for layer in layers)

@@ -1,0 +1,156 @@
+"""OpenVLA's network: vision transformers, projector and Llama, with the parameter names of the official checkpoints."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import LlamaForCausalLM, StaticCache
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from policies.openvla.checkpoint import Checkpoint
+from policies.openvla.config import NetworkConfig
+from policies.openvla.lora import weight_rows
+from policies.openvla.options import OpenVLAOptions
+from policies.openvla.prompts import EOS, PAD
+from policies.openvla.vision import Projector, VisionBackbone
+
+
+class Network(nn.Module):
+    """Pixels and a prompt to hidden states of the language model.
+
+    A sequence is the first id of the prompt, the patches of all images, further embeddings, and the rest of the
+    prompt, whose padding is masked and has no position.
+
+    Args:
+        config: sizes.
+    """
+
+    checkpointing = False
+    """Whether an update computes activations twice instead of keeping them."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.vision_backbone = VisionBackbone(config.towers)
+        self.projector = Projector(sum(tower.width for tower in config.towers), config.hidden_size)
+        self.language_model = LlamaForCausalLM(config.llama_config())
+        self.language_model.activation_checkpointing_enable({"use_reentrant": False})
+
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, config: NetworkConfig, options: OpenVLAOptions) -> Network:
+        """The network with the checkpoint's parameters; nothing is held twice."""
+        with torch.device("meta"):
+            network = cls(config)
+        checkpoint.load_into(network, getattr(torch, options.dtype))
+        network.checkpointing = options.gradient_checkpointing
+        # Buffers are in no checkpoint, and stay float32 whatever the parameters are.
+        network.language_model.model.rotary_emb = LlamaRotaryEmbedding(config=network.language_model.config)
+        return network.eval()
+
+    def embed(self, pixel_values: Tensor, ids: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The beginning of the sequence, up to the end of the prompt.
+
+        Args:
+            pixel_values: (B, images, 3 * towers, H, W).
+            ids: int64 (B, L), padding behind the first id.
+            extra: (B, n, hidden), embeddings behind the patches.
+
+        Returns:
+            Embeddings (B, S, hidden), and bool (B, S), which of them are no padding.
+        """
+        features = self.vision_backbone(pixel_values.flatten(0, 1), recompute=self._recomputes())
+        patches = self.projector(features).unflatten(0, pixel_values.shape[:2]).flatten(1, 2)
+        text = self.language_model.model.embed_tokens(ids)
+        middle = patches if extra is None else torch.cat([patches, extra.to(patches.dtype)], dim=1)
+        embeddings = torch.cat([text[:, :1], middle, text[:, 1:]], dim=1)
+        valid = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=ids.device)
+        valid[:, 1 + middle.shape[1] :] = ids[:, 1:] != PAD
+        return embeddings, valid
+
+    def parallel(self, embeddings: Tensor, valid: Tensor, slots: int, end_of_sequence: bool = True) -> Tensor:
+        """Hidden states (B, slots, hidden) of all slots at once, in which everything attends to everything.
+
+        The first slot is the last token of the prompt; behind it come empty embeddings, one more than slots are left,
+        and the end of the sequence (OpenVLA-OFT's parallel decoding).
+        """
+        rows, length, width = embeddings.shape
+        parts = [embeddings, embeddings.new_zeros(rows, slots, width)]
+        if end_of_sequence:
+            parts.append(self.language_model.model.embed_tokens(torch.full((rows, 1), EOS, device=embeddings.device)))
+        sequence = torch.cat(parts, dim=1)
+        valid = functional.pad(valid, (0, sequence.shape[1] - length), value=True)
+        # Without padding no mask is needed, which leaves the attention its fastest kernels.
+        mask = None if bool(valid.all()) else valid[:, None, None, :].expand(-1, 1, sequence.shape[1], -1)
+        return self._transform(sequence, mask, valid, is_causal=False)[:, length - 1 : length - 1 + slots]
+
+    def causal(self, embeddings: Tensor, valid: Tensor, ids: Tensor) -> Tensor:
+        """Hidden states (B, n + 1, hidden) at the end of the prompt and at each of the ids (B, n) that follow it."""
+        sequence = torch.cat([embeddings, self.language_model.model.embed_tokens(ids)], dim=1)
+        valid = functional.pad(valid, (0, ids.shape[1]), value=True)
+        hidden = self._transform(sequence, None if bool(valid.all()) else valid, valid)
+        return hidden[:, -ids.shape[1] - 1 :]
+
+    def logits(self, hidden: Tensor, first_id: int, last_id: int) -> Tensor:
+        """float32 (..., ids): logits of the ids from ``first_id`` to ``last_id``; the rest is not computed."""
+        return functional.linear(hidden, weight_rows(self.language_model.lm_head, first_id, last_id)).float()
+
+    def decode(self, embeddings: Tensor, valid: Tensor, steps: int) -> Decoding:
+        """Begin to decode ``steps`` tokens, one after the other."""
+        return Decoding(self.language_model, embeddings, valid, steps)
+
+    def _recomputes(self) -> bool:
+        return self.checkpointing and torch.is_grad_enabled()
+
+    def _transform(self, embeddings: Tensor, mask: Tensor | None, valid: Tensor, **keywords: Any) -> Tensor:
+        """The hidden states (B, S, hidden) of a whole sequence."""
+        model = self.language_model.model
+        model.train(self._recomputes())  # there is no dropout: transformers asks whether to keep activations
+        output = model(
+            inputs_embeds=embeddings,
+            attention_mask=mask,
+            position_ids=_positions(valid),
+            use_cache=False,
+            **keywords,
+        )
+        model.eval()
+        return cast(Tensor, output.last_hidden_state)
+
+
+class Decoding:
+    """Autoregressive decoding with a cache of fixed size.
+
+    ``hidden`` (B, hidden) belongs to the last token so far, at first to the end of the prompt.
+    """
+
+    def __init__(self, language_model: LlamaForCausalLM, embeddings: Tensor, valid: Tensor, steps: int) -> None:
+        self._model = language_model.model
+        self._length = embeddings.shape[1]
+        self._padded = not bool(valid.all())
+        self._valid = functional.pad(valid, (0, steps), value=True)
+        self._positions = _positions(self._valid)
+        self._cache = StaticCache(config=language_model.config, max_cache_len=self._length + steps)
+        self.hidden = self._forward(embeddings, 0)
+
+    def append(self, ids: Tensor) -> None:
+        """Add a token id (B,) to each row."""
+        self.hidden = self._forward(self._model.embed_tokens(ids[:, None]), self._length)
+        self._length += 1
+
+    def _forward(self, embeddings: Tensor, start: int) -> Tensor:
+        end = start + embeddings.shape[1]
+        output = self._model(
+            inputs_embeds=embeddings,
+            attention_mask=self._valid[:, :end] if self._padded else None,
+            position_ids=self._positions[:, start:end],
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        return cast(Tensor, output.last_hidden_state[:, -1])
+
+
+def _positions(valid: Tensor) -> Tensor:
+    """int64 (B, S): padding does not count."""
+    return (valid.long().cumsum(1) - 1).clamp(min=0)

@@ -1,0 +1,238 @@
+"""OpenVLA and OpenVLA-OFT behind the interface of all policies."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from policies.distributions import ActionDistribution, TokenDistribution
+from policies.interface import Policy
+from policies.openvla.checkpoint import Checkpoint
+from policies.openvla.config import read_config
+from policies.openvla.heads import ValueHead
+from policies.openvla.images import IMAGE_TRANSFORMS, pixel_values
+from policies.openvla.lora import adapters_disabled, add_adapters, merged_state
+from policies.openvla.network import Network
+from policies.openvla.options import PLATFORMS, OpenVLAOptions
+from policies.openvla.prompts import Prompter
+from policies.openvla.saving import write_checkpoint
+from policies.openvla.statistics import Bounds
+from policies.openvla.tokens import decode_ids, encode_actions
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, check_choice
+from vla_envs.files import atomic_directory
+from vla_envs.spec import STATE
+from vla_envs.wrappers.encode_instruction import INSTRUCTION_BYTES, decode_instructions
+
+OPTIONS_FILE = "vla_options.json"
+HEADS_FILE = "vla_heads.safetensors"
+
+
+class Inputs(NamedTuple):
+    """What the network sees."""
+
+    pixel_values: Tensor
+    """float32 (B, images, 3 * towers, H, W)."""
+    ids: Tensor
+    """int64 (B, L): prompts, padded behind their first id."""
+    states: Tensor | None = None
+    """float32 (B, P): normalised proprioception, for the checkpoints that take it."""
+
+
+class OpenVLAPolicy(Policy):
+    """A checkpoint in the official layout, hosted on current transformers.
+
+    Tokens are positions among the ids that may be sampled: the 256 action ids, or the whole vocabulary.
+
+    Args:
+        checkpoint: the opened directory.
+        options: how to host it.
+
+    Raises:
+        InvalidArgumentError: statistics, options or tensors that do not fit each other.
+        MissingAssetsError: a file is missing.
+        DamagedAssetsError: a file is cut short, or lacks a tensor.
+    """
+
+    margin: float
+    """What the original adds to the width of the bounds."""
+
+    def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.options = options
+        check_choice("image_transform", options.image_transform, IMAGE_TRANSFORMS)
+        self.platform = PLATFORMS[options.platform]
+        self.action_dim = self.platform.action_dim
+        self.statistics = checkpoint.statistics
+        self.action_bounds = self.bounds_of("action", options.unnorm_key)
+        self.config = read_config(checkpoint, options.vision_heads)
+        self.prompter = Prompter(checkpoint.tokenizer, options.template)
+        self.network = Network.load(checkpoint, self.config, options)
+        if options.lora_rank:
+            add_adapters(self.network, options.lora_rank)
+        self.is_reference = False
+        self.value_head = ValueHead(self.config.hidden_size)
+        self.transform = IMAGE_TRANSFORMS[options.image_transform](self.config.image_size)
+        self.ids = (
+            (0, self.config.llama["vocab_size"] - 1)
+            if options.full_vocabulary
+            else (self.config.first_action_id, self.config.vocabulary_size - 1)
+        )
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, **options: Any) -> OpenVLAPolicy:
+        """Host an official checkpoint, or what :meth:`save_pretrained` made of one.
+
+        Args:
+            path: of the directory.
+            **options: fields of :class:`OpenVLAOptions` over those that the directory was saved with.
+        """
+        checkpoint = Checkpoint(path)
+        saved = checkpoint.read_json(OPTIONS_FILE) if (checkpoint.path / OPTIONS_FILE).is_file() else {}
+        policy = cls(checkpoint, OpenVLAOptions.from_json({**saved, **options}))
+        policy.load_heads(checkpoint.path / HEADS_FILE)
+        return policy
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Write an official checkpoint, adapters merged, and beside it the options and the heads of group RL."""
+        options = dataclasses.replace(self.options, lora_rank=0)
+        with atomic_directory(Path(path)) as folder:
+            write_checkpoint(folder, self.checkpoint, merged_state(self.network))
+            (folder / OPTIONS_FILE).write_text(json.dumps(dataclasses.asdict(options), indent=2))
+            save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
+
+    def heads(self) -> dict[str, Tensor]:
+        """The parameters outside the network, by name."""
+        return {name: each.detach() for name, each in self.named_parameters() if not name.startswith("network.")}
+
+    def load_heads(self, path: Path) -> None:
+        """Take the parameters outside the network from a file, where it exists."""
+        if not path.is_file():
+            return
+        state = load_file(path)
+        if {name: each.shape for name, each in state.items()} != {
+            name: each.shape for name, each in self.heads().items()
+        }:
+            raise DamagedAssetsError(f"Expect `{path}` to hold {sorted(self.heads())}, actually: {sorted(state)}.")
+        self.load_state_dict(state, strict=False)
+
+    def frozen_copy(self) -> OpenVLAPolicy:
+        """A copy that stays as the policy was loaded; it shares a network with adapters, and goes without them."""
+        shared = {id(self.network): self.network} if self.options.lora_rank else {}
+        twin = copy.deepcopy(self, shared).eval()
+        twin.is_reference = True
+        for name, parameter in twin.named_parameters():
+            if not (shared and name.startswith("network.")):
+                parameter.requires_grad_(False)
+        return twin
+
+    def evaluate_actions(self, observations: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(value, token_logp, entropy)`` of given tokens."""
+        without = adapters_disabled(self.network) if self.is_reference else nullcontext()
+        with without:
+            return super().evaluate_actions(observations, tokens)
+
+    @property
+    def made_for(self) -> dict[str, Any]:
+        """What its environment has to be like."""
+        return {"chunk_size": self.chunk_size, "history": 0, "image_keys": self.options.image_keys}
+
+    def prepare(self, images: Sequence[Tensor], instructions: Sequence[str], states: Tensor | None = None) -> Inputs:
+        """What the network sees of observations.
+
+        Args:
+            images: for each of ``image_keys``, uint8 (B, H, W, 3), upright.
+            instructions: B of them.
+            states: (B, P), proprioception in the units of the robot.
+        """
+        pixels = [self._pixels(each) for each in images]
+        return Inputs(torch.stack(pixels, dim=1), self.prompter(instructions, pixels[0].device), states)
+
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, slots) as the actions an environment takes, float32 (B, K, A)."""
+        actions = self.unnormalise(tokens).float()
+        if self.platform.signed_gripper:
+            # Half open counts as open, as in the original, whose sign of 0 moves nothing.
+            actions[..., -1] = torch.where(actions[..., -1] < 0.5, 1.0, -1.0)
+        return actions
+
+    def unnormalise(self, tokens: Tensor, unnorm_key: str | None = None) -> Tensor:
+        """Tokens (B, slots) as the actions of a data set, float64 (B, K, A), which the original calls actions.
+
+        Args:
+            tokens: of the policy.
+            unnorm_key: data set; None takes that of the options.
+        """
+        bounds = self.action_bounds if unnorm_key is None else self.bounds_of("action", unnorm_key)
+        return bounds.to(tokens.device).restore(self.normalised(tokens).unflatten(1, (-1, self.action_dim)))
+
+    def encode(self, actions: Tensor) -> Tensor:
+        """Actions (B, K, A) of the environment as the nearest tokens (B, slots)."""
+        actions = actions.double()
+        if self.platform.signed_gripper:
+            actions = torch.cat([actions[..., :-1], (1.0 - actions[..., -1:]) / 2.0], dim=-1)
+        return self.tokens_of(self.action_bounds.normalise(actions).flatten(1))
+
+    def normalised(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, slots) as numbers in [-1, 1]."""
+        return decode_ids(tokens + self.ids[0], self.config.vocabulary_size)
+
+    def tokens_of(self, numbers: Tensor) -> Tensor:
+        """Numbers (B, slots) in [-1, 1] as tokens."""
+        return encode_actions(numbers, self.config.vocabulary_size) - self.ids[0]
+
+    def bounds_of(self, kind: str, unnorm_key: str | None) -> Bounds:
+        """The bounds of ``action`` or ``proprio`` in a data set.
+
+        Raises:
+            InvalidArgumentError: no such data set, none named where there are several, or no bounds of this length.
+        """
+        known = sorted(self.statistics)
+        if unnorm_key is None and len(known) == 1:
+            unnorm_key = known[0]
+        # OpenVLA-OFT's data sets are those without the steps in which nothing moves.
+        found = [key for key in (unnorm_key, f"{unnorm_key}_no_noops") if key in self.statistics]
+        if not found:
+            raise InvalidArgumentError(f"Expect the `unnorm_key` to be one of {known}, actually: {unnorm_key!r}.")
+        if kind not in self.statistics[found[0]]:
+            raise InvalidArgumentError(f"Expect the statistics of {found[0]!r} to have {kind!r}, actually: none.")
+        bounds = Bounds(self.statistics[found[0]][kind], self.platform.bounds, self.margin)
+        if kind == "action" and bounds.dim != self.action_dim:
+            raise InvalidArgumentError(
+                f"Expect {found[0]!r} to have actions of the {self.action_dim} numbers of the platform "
+                f"{self.options.platform!r}, actually: {bounds.dim}."
+            )
+        return bounds
+
+    def _inputs(self, observations: Mapping[str, Tensor]) -> Inputs:
+        images = [observations[key] for key in self.options.image_keys]
+        return self.prepare(
+            images, decode_instructions(observations[INSTRUCTION_BYTES].numpy(force=True)), observations.get(STATE)
+        )
+
+    def _pixels(self, images: Tensor) -> Tensor:
+        return pixel_values(self.transform(images), self.config.means, self.config.stds)
+
+    def _embed(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        pixels = inputs.pixel_values.to(self.network.projector.fc1.weight.dtype)
+        return self.network.embed(pixels, inputs.ids, self._extra(inputs))
+
+    def _extra(self, inputs: Inputs) -> Tensor | None:
+        """Embeddings (B, n, hidden) behind the patches, where there are any."""
+        return None
+
+    def _distribution(self, hidden: Tensor, temperature: Tensor | None) -> ActionDistribution:
+        return TokenDistribution(self.network.logits(hidden, *self.ids), temperature)
+
+    def _value(self, hidden: Tensor) -> Tensor:
+        """float32 (B,), from the hidden state (B, hidden) at the first action slot."""
+        return self.value_head(hidden.float())
