@@ -42,7 +42,7 @@ class Checkpoint:
         if not self.path.is_dir():
             raise MissingAssetsError(
                 f"Expect a checkpoint directory, actually: {self.path}. Download one with: "
-                f"huggingface-cli download <repository> --local-dir {self.path}"
+                f"hf download <repository> --local-dir {self.path}"
             )
         self.config = self.read_json(CONFIG_FILE)
         self.preprocessor = self.read_json(PREPROCESSOR_FILE)
@@ -137,7 +137,8 @@ def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
         names = {name.removeprefix("module.").removeprefix(prefix): tensor for name, tensor in state.items()}
         module.load_state_dict(names)
     except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError) as error:
-        raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {error}") from error
+        reason = " ".join(str(error).split())
+        raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {reason}") from error
     return module.float()
 
 

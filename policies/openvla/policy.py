@@ -109,6 +109,10 @@ class OpenVLAPolicy(Policy):
             write_checkpoint(folder, self.checkpoint, merged_state(self.network))
             (folder / OPTIONS_FILE).write_text(json.dumps(dataclasses.asdict(options), indent=2))
             save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
+            self._write_components(folder)
+
+    def _write_components(self, folder: Path) -> None:
+        """Write what official checkpoints keep in files of their own, where there is any."""
 
     def heads(self) -> dict[str, Tensor]:
         """The parameters outside the network, by name."""

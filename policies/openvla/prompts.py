@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vla_envs.errors import InvalidArgumentError, MissingAssetsError
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError, check_choice
 
 TEMPLATES = {
     "openvla": "In: What action should the robot take to {instruction}?\nOut:",
@@ -37,7 +37,8 @@ class Prompter:
 
     Raises:
         MissingAssetsError: no such file.
-        InvalidArgumentError: no tokenizer in it, or one without the ids above.
+        DamagedAssetsError: no tokenizer in it.
+        InvalidArgumentError: one without the ids above, or an unknown template.
     """
 
     def __init__(self, tokenizer: Path, template: str = "openvla") -> None:
@@ -46,7 +47,8 @@ class Prompter:
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
         except Exception as error:  # the library raises nothing narrower
-            raise InvalidArgumentError(f"`{tokenizer}` is damaged or no tokenizer: {error}") from error
+            raise DamagedAssetsError(f"`{tokenizer}` is damaged or no tokenizer: {error}") from error
+        check_choice("template", template, TEMPLATES)
         self.template = TEMPLATES[template]
         self.ids = lru_cache(maxsize=4096)(self._ids)
         if self.ids("")[0] != BOS:

@@ -73,6 +73,12 @@ class RegressionOpenVLA(ParallelOpenVLA):
         """Numbers (B, slots): themselves, float32."""
         return numbers.float()
 
+    def _write_components(self, folder: Path) -> None:
+        head = {f"model.{name}": each for name, each in self.action_head.state_dict().items()}
+        torch.save(head, folder / "action_head--0_checkpoint.pt")
+        if self.proprio_projector is not None:
+            torch.save(self.proprio_projector.state_dict(), folder / "proprio_projector--0_checkpoint.pt")
+
     def _distribution(self, hidden: Tensor, temperature: Tensor | None) -> ActionDistribution:
         return GaussianDistribution(self.action_head(hidden.float()), self.log_std(), temperature)
 

@@ -1,0 +1,81 @@
+"""What a checkpoint says about its network."""
+
+import json
+import shutil
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from policies.openvla.checkpoint import Checkpoint
+from policies.openvla.config import read_config
+from policies.openvla.random_checkpoint import SIZES
+from vla_envs.errors import InvalidArgumentError
+
+
+@pytest.fixture
+def changed(random_checkpoint, tmp_path):
+    """``changed(name, **fields)``: the checkpoint with other fields in a JSON file."""
+
+    def change(name, **fields):
+        folder = shutil.copytree(random_checkpoint, tmp_path / "checkpoint")
+        content = {**json.loads((folder / name).read_text()), **fields}
+        (folder / name).write_text(json.dumps(content))
+        return Checkpoint(folder)
+
+    return change
+
+
+def test_sizes_are_those_that_were_written(random_checkpoint):
+    """All but the heads of the vision transformers are in the files."""
+    assert read_config(Checkpoint(random_checkpoint), (2, 3)) == SIZES["tiny"]
+
+
+def test_what_official_files_leave_out_is_llama_2(changed):
+    """They name the vocabulary alone."""
+    config = read_config(changed("config.json", text_config={"vocab_size": 32064}), (2, 3))
+    assert config.llama["num_hidden_layers"] == 32
+    assert (config.hidden_size, config.vocabulary_size, config.first_action_id) == (4096, 32000, 31744)
+
+
+def test_heads_of_the_official_vision_transformers_are_known(changed):
+    """By timm's names; 16 do not divide the widths of these."""
+    names = ["vit_large_patch14_reg4_dinov2.lvd142m", "vit_so400m_patch14_siglip_224"]
+    checkpoint = changed("config.json", timm_model_ids=names)
+    assert [tower.heads for tower in read_config(checkpoint).towers] == [16, 16]
+
+
+@pytest.mark.parametrize(
+    ("heads", "message"),
+    [
+        (None, "`timm_model_ids` among .*, or `vision_heads`, actually: 'random'"),
+        ((2,), "`vision_heads` for 2 towers, actually: .2."),
+        ((2, 5), "divide the width 48, actually: 5"),
+        ((0, 3), "divide the width 32, actually: 0"),
+    ],
+)
+def test_heads_that_cannot_be_are_refused(random_checkpoint, heads, message):
+    """Another number of heads would run, and give other features."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        read_config(Checkpoint(random_checkpoint), heads)
+
+
+@pytest.mark.parametrize(
+    ("text_config", "message"),
+    [
+        ({"num_hidden_layers": -1}, "`text_config.num_hidden_layers` to be a positive integer, actually: -1"),
+        ({"hidden_size": "big"}, "`text_config.hidden_size` to be a positive integer, actually: 'big'"),
+        ({"hidden_size": 33, "num_attention_heads": 2}, "divide the width 33, actually: 2"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(changed, text_config, message):
+    """By the field's name."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        read_config(changed("config.json", text_config=text_config), (2, 3))
+
+
+@pytest.mark.parametrize("params", [[], [{"mean": [0.5] * 3, "std": [0.5] * 3}], [{"mean": [0.5] * 3}] * 2])
+def test_a_normalisation_that_is_not_there_is_refused(changed, params):
+    """Both transformers need a mean and a standard deviation."""
+    with pytest.raises(InvalidArgumentError, match=r"`tvf_normalize_params` of .* mean and std of 2 towers"):
+        read_config(changed("preprocessor_config.json", tvf_normalize_params=params), (2, 3))

@@ -1,0 +1,283 @@
+"""What hosting a checkpoint adds to the original: sampling, training, saving."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+pytest.importorskip("transformers")
+
+from policies.openvla.checkpoint import Checkpoint
+from policies.registry import load_policy
+from tests.policies.openvla.observing import observe
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+
+KINDS = ("openvla", "openvla_oft")
+EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS, "openvla_oft_l1"])
+
+
+@pytest.fixture
+def load(random_checkpoint, l1_checkpoint_of_random):
+    """``load(kind, **options)``: a policy of the random checkpoint."""
+
+    def make(kind, **options):
+        path = l1_checkpoint_of_random if kind == "openvla_oft_l1" else random_checkpoint
+        return load_policy(kind, path, options)
+
+    return make
+
+
+def disturb(policy, spread=0.05, seed=0):
+    """Move everything that is trained, as updates do."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter += spread * torch.randn(parameter.shape, generator=generator)
+
+
+def logp_of(policy, observations, tokens):
+    with torch.no_grad():
+        return policy.evaluate_actions(observations, tokens)[1]
+
+
+@EVERY_KIND
+def test_an_update_judges_what_was_sampled_alike(load, kind):
+    """Log-probabilities, entropies and values, at the temperature of each row."""
+    policy, observations = load(kind), observe(3)
+    observations["temperature"] = torch.tensor([[0.6], [1.0], [1.6]])
+    disturb(policy)
+    with torch.no_grad():
+        sample = policy.get_action_and_value(observations)
+        judged = policy.get_action_and_value(observations, sample.tokens)
+    assert torch.equal(judged.tokens, sample.tokens)
+    for name in ("token_logp", "entropy", "value"):
+        torch.testing.assert_close(getattr(judged, name), getattr(sample, name), rtol=0, atol=1e-5)
+    torch.testing.assert_close(policy.get_value(observations), sample.value, rtol=0, atol=1e-5)
+
+
+@EVERY_KIND
+def test_noise_alone_determines_what_is_sampled(load, kind):
+    """Whoever else is in the batch."""
+    policy, observations = load(kind), observe(3)
+    noise = torch.rand(3, policy.slots, generator=torch.Generator().manual_seed(1))
+    both = policy.get_action_and_value(observations, noise=noise).tokens
+    alone = policy.get_action_and_value({key: each[1:2] for key, each in observations.items()}, noise=noise[1:2]).tokens
+    torch.testing.assert_close(alone[0], both[1], rtol=0, atol=1e-5)
+    assert not torch.equal(policy.get_action_and_value(observations, noise=noise.flip(0)).tokens, both)
+
+
+@EVERY_KIND
+def test_greedy_is_the_limit_of_low_temperatures(load, kind):
+    """And what `act` does."""
+    policy, observations = load(kind), observe(2, temperature=1e-6)
+    torch.manual_seed(0)
+    sampled = policy.decode(policy.get_action_and_value(observations).tokens)
+    assert sampled.shape == (2, policy.chunk_size, 7)
+    torch.testing.assert_close(policy.act(observations), sampled, rtol=0, atol=1e-4)
+
+
+@EVERY_KIND
+def test_actions_become_the_nearest_tokens_and_back(load, kind):
+    """Within half a bin; the gripper is open or closed."""
+    policy = load(kind)
+    actions = torch.rand(4, policy.chunk_size, 7, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    actions[..., -1] = torch.where(actions[..., -1] > 0, 1.0, -1.0)
+    decoded = policy.decode(policy.encode(actions))
+    assert decoded.dtype == torch.float32
+    assert (decoded - actions).abs().max() <= 1 / 255 + 1e-6
+    assert torch.equal(decoded[..., -1], actions[..., -1])
+
+
+def test_the_whole_vocabulary_can_be_sampled(load):
+    """Its tokens are ids, and those that are no action decode as the nearest."""
+    policy, observations = load("openvla", full_vocabulary=True), observe(2, temperature=100.0)
+    torch.manual_seed(0)
+    tokens = policy.get_action_and_value(observations).tokens
+    assert tokens.min() < 31744
+    assert policy.decode(tokens).abs().max() <= 1.0
+
+
+@EVERY_KIND
+def test_adapters_change_nothing_at_first_and_are_all_that_is_trained(load, kind):
+    """Of the network; the heads of group RL are trained too."""
+    plain, adapted, observations = load(kind), load(kind, lora_rank=4), observe(2)
+    tokens = plain.get_action_and_value(observations, greedy=True).tokens
+    torch.testing.assert_close(logp_of(adapted, observations, tokens), logp_of(plain, observations, tokens))
+    trained = {name for name, each in adapted.named_parameters() if each.requires_grad}
+    assert all("lora_" in name for name in trained if name.startswith("network."))
+    assert {name.split(".")[0] for name in trained} >= {"network", "value_head"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_linear_layer_is_adapted(load, kind):
+    """The patch embeddings and the head of the vocabulary among them, as the original's `all-linear` has it."""
+    policy = load(kind, lora_rank=4)
+    names = {name.rsplit(".lora_A", 1)[0] for name, _ in policy.network.named_parameters() if ".lora_A" in name}
+    layers = (torch.nn.Linear, torch.nn.Conv2d)
+    plain = load(kind)
+    assert names == {name for name, each in plain.network.named_modules() if isinstance(each, layers)}
+
+
+@EVERY_KIND
+def test_every_trained_parameter_gets_a_gradient(load, kind):
+    """From the log-probabilities and the value; standard deviations from both."""
+    policy, observations = load(kind, lora_rank=4), observe(2)
+    disturb(policy)
+    tokens = policy.get_action_and_value(observations).tokens.detach()
+    value, logp, entropy = policy.evaluate_actions(observations, tokens)
+    (value.sum() + logp.sum() + entropy.sum()).backward()
+    missing = [name for name, each in policy.named_parameters() if each.requires_grad and each.grad is None]
+    assert missing == unused(kind)
+
+
+def unused(kind):
+    """Adapters of the vocabulary's head, which a regression head leaves out."""
+    if kind != "openvla_oft_l1":
+        return []
+    return [f"network.language_model.lm_head.lora_{each}.default.weight" for each in "AB"]
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_a_reference_stays_as_the_policy_was(load, kind, lora_rank):
+    """Where there are adapters it shares the network, which costs nothing."""
+    policy, observations = load(kind, lora_rank=lora_rank), observe(2)
+    tokens = policy.get_action_and_value(observations).tokens.detach()
+    reference, before = policy.frozen_copy(), logp_of(policy, observations, tokens)
+    disturb(policy)
+    moved = logp_of(policy, observations, tokens)
+    assert (moved - before).abs().max() > 1e-2
+    assert torch.equal(logp_of(reference, observations, tokens), before)
+    assert torch.equal(logp_of(policy, observations, tokens), moved)
+    assert (reference.network is policy.network) == bool(lora_rank)
+    assert all(each.requires_grad for name, each in policy.named_parameters() if "lora_" in name)
+
+
+@EVERY_KIND
+def test_recomputed_activations_give_the_same_gradients(load, kind):
+    """Bit for bit, and sampling goes on with its cache."""
+    observations, gradients = observe(2), []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        policy = load(kind, lora_rank=4, gradient_checkpointing=recompute)
+        disturb(policy)
+        torch.manual_seed(0)
+        tokens = policy.get_action_and_value(observations).tokens.detach()
+        policy.evaluate_actions(observations, tokens)[1].sum().backward()
+        gradients.append({name: each.grad for name, each in policy.named_parameters() if each.grad is not None})
+    kept, recomputed = gradients
+    assert set(kept) == set(recomputed)
+    for name in kept:
+        torch.testing.assert_close(recomputed[name], kept[name], rtol=1e-6, atol=1e-8)
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("lora_rank", [0, 4])
+def test_what_is_saved_loads_again(load, kind, lora_rank, tmp_path):
+    """With equal log-probabilities and values; adapters are merged, options remembered."""
+    policy, observations = load(kind, lora_rank=lora_rank), observe(2)
+    disturb(policy)
+    tokens = policy.get_action_and_value(observations).tokens.detach()
+    policy.save_pretrained(tmp_path / "policy")
+    loaded = load_policy(kind, tmp_path / "policy")
+    assert loaded.options.lora_rank == 0
+    assert loaded.options.vision_heads == (2, 3)
+    for mine, theirs in zip(
+        loaded.evaluate_actions(observations, tokens), policy.evaluate_actions(observations, tokens), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
+
+
+def test_what_is_saved_has_the_official_layout(load, random_checkpoint, tmp_path):
+    """The same tensors of the same shapes, in safetensors with an index; those that no policy uses are the same."""
+    policy = load("openvla", lora_rank=4)
+    disturb(policy)
+    policy.save_pretrained(tmp_path / "policy")
+    source, saved = Checkpoint(random_checkpoint), Checkpoint(tmp_path / "policy")
+    assert saved.shapes == source.shapes
+    unused = [name for name in source.shapes if ".blocks.2." in name]
+    assert unused
+    for name, tensor in source.tensors({each: source.shapes[each] for each in unused}):
+        ((_, same),) = saved.tensors({name: source.shapes[name]})
+        assert torch.equal(same, tensor)
+    index = json.loads((tmp_path / "policy" / "model.safetensors.index.json").read_text())
+    (file,) = set(index["weight_map"].values())
+    assert file == "model-00001-of-00001.safetensors"
+    with safe_open(tmp_path / "policy" / file, "pt") as tensors:
+        assert tensors.metadata() == {"format": "pt"}
+
+
+def test_half_precision_keeps_positions_and_what_is_trained_in_full(load):
+    """Rounded rotations of positions, and Adam's small steps, would be lost."""
+    policy = load("openvla", dtype="bfloat16", lora_rank=4)
+    dtypes = {name: each.dtype for name, each in policy.named_parameters()}
+    assert {each for name, each in dtypes.items() if "base_layer" in name} == {torch.bfloat16}
+    assert {each for name, each in dtypes.items() if "lora_" in name or "value_head" in name} == {torch.float32}
+    assert policy.network.language_model.model.rotary_emb.inv_freq.dtype == torch.float32
+    sample = policy.get_action_and_value(observe(2))
+    assert sample.token_logp.dtype == sample.entropy.dtype == sample.value.dtype == torch.float32
+
+
+def test_copies_are_apart(load):
+    """Training one leaves the other."""
+    policy, observations = load("openvla_oft"), observe(1)
+    twin = copy.deepcopy(policy)
+    disturb(policy)
+    assert not torch.equal(
+        policy.action_logits(policy._inputs(observations)), twin.action_logits(twin._inputs(observations))
+    )
+
+
+def test_the_data_set_must_be_known(random_checkpoint):
+    """Its statistics turn numbers into actions."""
+    with pytest.raises(InvalidArgumentError, match=r"`unnorm_key` to be one of \['random'\], actually: 'bridge'"):
+        load_policy("openvla", random_checkpoint, {"unnorm_key": "bridge"})
+
+
+def test_a_platform_of_other_actions_is_refused(random_checkpoint):
+    """Rather than read past the end of a chunk."""
+    with pytest.raises(InvalidArgumentError, match="actions of the 14 numbers of the platform 'robotwin', actually: 7"):
+        load_policy("openvla_oft", random_checkpoint, {"platform": "robotwin"})
+
+
+def test_a_regression_head_must_be_there(random_checkpoint):
+    """The error names its file."""
+    with pytest.raises(MissingAssetsError, match=r"action_head--<step>_checkpoint\.pt"):
+        load_policy("openvla_oft_l1", random_checkpoint)
+
+
+def test_proprioception_of_another_robot_is_refused(load):
+    """The checkpoint takes eight numbers."""
+    policy, observations = load("openvla_oft_l1"), observe(2)
+    with pytest.raises(InvalidArgumentError, match=r"`states` \(B, 8\), .* actually: \(2, 5\)"):
+        policy.act({**observations, "state": torch.zeros(2, 5)})
+
+
+def test_heads_of_another_policy_are_refused(load, tmp_path):
+    """A regression policy has more of them."""
+    load("openvla_oft").save_pretrained(tmp_path / "tokens")
+    load("openvla_oft_l1").save_pretrained(tmp_path / "numbers")
+    (tmp_path / "numbers" / "vla_heads.safetensors").write_bytes(
+        (tmp_path / "tokens" / "vla_heads.safetensors").read_bytes()
+    )
+    with pytest.raises(DamagedAssetsError, match=r"vla_heads\.safetensors` to hold"):
+        load_policy("openvla_oft_l1", tmp_path / "numbers")
+
+
+def test_an_unknown_option_is_refused(random_checkpoint):
+    """A misspelt one must not pass silently."""
+    with pytest.raises(InvalidArgumentError, match="actually: 'lora_rang'"):
+        load_policy("openvla", random_checkpoint, {"lora_rang": 4})
+
+
+def test_predicting_is_the_originals_call(load):
+    """Images and instructions to the actions of the data set, whose gripper is 0 or 1."""
+    policy, observations = load("openvla_oft"), observe(2)
+    inputs = policy.prepare([observations["image"]], ["open the drawer", "close it"])
+    actions = policy.unnormalise(policy.generate(inputs) - policy.ids[0])
+    assert actions.shape == (2, 8, 7)
+    assert np.isfinite(actions.numpy()).all()
