@@ -36,3 +36,14 @@ def local_ray():
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": environment})
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint of OpenVLA in the official layout."""
+    pytest.importorskip("transformers")
+    from policies.openvla.random_checkpoint import write_random_checkpoint
+
+    path = tmp_path_factory.mktemp("openvla") / "random"
+    write_random_checkpoint(path)
+    return path

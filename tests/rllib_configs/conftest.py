@@ -1,10 +1,12 @@
-"""Faults for environments in worker processes."""
+"""Faults for environments in worker processes, and LIBERO's assets."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from tests.vla_envs.libero.conftest import libero_assets  # noqa: F401  (a fixture)
 
 
 @pytest.fixture

@@ -43,17 +43,6 @@ def recorded(openvla_parity: Path) -> Callable[[str], dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="session")
-def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny checkpoint in the official layout."""
-    pytest.importorskip("transformers")
-    from policies.openvla.random_checkpoint import write_random_checkpoint
-
-    path = tmp_path_factory.mktemp("openvla") / "random"
-    write_random_checkpoint(path)
-    return path
-
-
-@pytest.fixture(scope="session")
 def l1_checkpoint(openvla_parity: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recorded checkpoint with its regression head and proprioception beside it, as official ones have them."""
     path = tmp_path_factory.mktemp("openvla") / "l1"

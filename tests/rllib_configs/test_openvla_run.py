@@ -1,0 +1,113 @@
+"""Group RL of a hosted checkpoint, from the official directory to the exported one."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+
+from policies.openvla.options import OpenVLAOptions
+from policies.registry import load_policy
+from rllib_configs import presets
+from rllib_configs.experiment import PPO, TTRL, Environment, Evaluation, PolicyConfig, Resources
+from rllib_configs.run import load_experiment, resume, train
+from tests.policies.openvla.observing import observe
+from vla_envs.errors import InvalidArgumentError
+
+SMALL = presets.libero_ttrl(
+    iterations=2,
+    checkpoint_interval=1,
+    environment=Environment(id="VLA-Tabletop-v0", task_id=(0, 1), image_size=32, max_episode_steps=16),
+    ttrl=TTRL(n_votes_per_prompt=2),
+    # Random weights succeed at nothing: an entropy bonus is what moves them.
+    ppo=PPO(groups_per_iteration=1, entropy_coeff=0.01, reference_kl="loss"),
+    resources=Resources(num_env_runners=0, num_envs_per_env_runner=2),
+    evaluation=Evaluation(num_episodes=2, num_envs=2, curve_episodes=2, videos=1),
+)
+
+
+def hosted(kind, path, **changes):
+    """The small run of a checkpoint with adapters."""
+    policy = PolicyConfig(kind=kind, path=str(path), openvla=OpenVLAOptions(lora_rank=4))
+    return SMALL.replace(policy=policy, **changes)
+
+
+def logits(kind, folder):
+    """Of fixed observations."""
+    policy = load_policy(kind, folder)
+    inputs = policy._inputs(observe(2))
+    extra = [torch.zeros(2, policy.slots, dtype=torch.int64)] if kind == "openvla" else []
+    with torch.no_grad():
+        return policy.action_logits(inputs, *extra)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("kind", ["openvla", "openvla_oft"])
+def test_a_run_goes_on_and_ends_where_an_uninterrupted_one_does(random_checkpoint, tmp_path, kind):
+    """Adapters, heads and Adam's moments are part of a checkpoint; what is exported has learned."""
+    whole = train(hosted(kind, random_checkpoint, iterations=3), tmp_path / "whole")
+    parted = train(hosted(kind, random_checkpoint), tmp_path / "parted")
+    halfway = logits(kind, parted / "policy")
+    resume(parted, iterations=3)
+    assert torch.equal(logits(kind, parted / "policy"), logits(kind, whole / "policy"))
+    assert not torch.equal(logits(kind, parted / "policy"), halfway)
+    assert not torch.equal(logits(kind, whole / "policy_before"), halfway)
+    assert torch.equal(logits(kind, whole / "policy_before"), logits(kind, random_checkpoint))
+    assert (parted / "before_after.mp4").stat().st_size > 0
+
+
+@pytest.mark.slow
+@pytest.mark.libero
+@pytest.mark.usefixtures("local_ray", "libero_assets")
+def test_two_iterations_on_libero(random_checkpoint, tmp_path):
+    """Real episodes; images of both cameras go through the pipeline of the official evaluation."""
+    environment = dataclasses.replace(
+        presets.libero_ttrl().environment, cameras=("agentview", "wrist"), max_episode_steps=8
+    )
+    checkpoint = with_suite(random_checkpoint, tmp_path / "checkpoint", "libero_spatial_no_noops")
+    run = train(hosted("openvla_oft", checkpoint, environment=environment), tmp_path / "runs")
+    options = json.loads((run / "policy" / "vla_options.json").read_text())
+    assert options["image_keys"] == ["image", "wrist_image"]
+    assert options["unnorm_key"] == "libero_spatial"
+    assert load_experiment(run).environment.chunk_size == 8
+    assert not torch.equal(logits("openvla_oft", run / "policy"), logits("openvla_oft", run / "policy_before"))
+
+
+def with_suite(source, target, name):
+    """The checkpoint with statistics under the name that OpenVLA-OFT gives them."""
+    shutil.copytree(source, target)
+    config = json.loads((target / "config.json").read_text())
+    config["norm_stats"] = {name: config["norm_stats"]["random"]}
+    (target / "config.json").write_text(json.dumps(config))
+    return target
+
+
+def test_the_environment_offers_what_the_policy_takes(random_checkpoint):
+    """One action a decision, and the instruction as text."""
+    resolved = hosted("openvla", random_checkpoint).resolved().environment
+    assert (resolved.chunk_size, resolved.instruction) == (1, "text")
+    assert presets.tabletop_ttrl().resolved().environment.instruction == "words"
+    observation, _ = resolved.make_observed("train").reset(seed=0)
+    assert observation["instruction_bytes"].dtype == np.uint8
+
+
+def test_a_chunk_of_another_length_is_refused(random_checkpoint, tmp_path):
+    """OpenVLA gives one action at a time."""
+    environment = dataclasses.replace(SMALL.environment, chunk_size=8)
+    with pytest.raises(
+        InvalidArgumentError, match=r"`chunk_size` of .* fit the environment's, which is 8, actually: 1"
+    ):
+        train(hosted("openvla", random_checkpoint, environment=environment), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hosted_kind_without_a_checkpoint_is_refused(tmp_path):
+    """Before a directory is made."""
+    with pytest.raises(InvalidArgumentError, match="`path` of a checkpoint for the kind 'openvla'"):
+        train(SMALL.replace(policy=PolicyConfig(kind="openvla")), tmp_path)
+    assert list(tmp_path.iterdir()) == []
