@@ -414,11 +414,10 @@ def update_phases(work: Pass, batch: int, adapters: bool) -> list[Phase]:
     that of attention has twice the forward's. Weights are read in both passes. For each trained number the gradient is
     written and read, and the number and Adam's two moments are read and written.
     """
-    fixed = work.flop - work.attention
-    trained = work.adapter_flop if adapters else fixed
-    flop = 3 * work.attention + (2 * fixed + 3 * trained if adapters else 3 * fixed)
-    changed = 4 * work.adapter_weights if adapters else BYTES * work.weights
-    return [Phase(batch * flop, 2 * BYTES * work.weights), Phase(0, 8 * changed)]
+    linear = work.flop - work.attention
+    flop = 3 * work.attention + 2 * linear + (3 * work.adapter_flop if adapters else linear)
+    trained = 4 * work.adapter_weights if adapters else BYTES * work.weights
+    return [Phase(batch * flop, 2 * BYTES * work.weights), Phase(0, 8 * trained)]
 
 
 # Measuring.

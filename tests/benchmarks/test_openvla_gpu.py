@@ -84,6 +84,22 @@ def test_steps_decide_as_a_pass_over_all_tokens_would(network):
         assert torch.equal(decoding.token, SMALL.vocabulary - openvla_gpu.ACTIONS + network.head(hidden).argmax(-1))
 
 
+def test_a_rewound_decoding_decides_the_same_again(network):
+    """What is left in the cache is not seen, as after a CUDA graph was captured."""
+    decoding = Decoding(network, BATCH)
+
+    def decode():
+        decoding.rewind()
+        decoding.begin()
+        for _ in range(SMALL.steps - 1):
+            yield decoding.token.clone()
+            decoding.step()
+        yield decoding.token.clone()
+
+    first = torch.cat(list(decode()), dim=1)
+    assert torch.equal(torch.cat(list(decode()), dim=1), first)
+
+
 def test_a_step_asks_the_device_for_no_value(network):
     """Else no CUDA graph could hold it."""
 
