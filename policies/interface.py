@@ -126,6 +126,14 @@ class Policy(nn.Module, ABC):
         """A copy that stays as this policy is now: in evaluation mode, with nothing to train."""
         return copy.deepcopy(self).eval().requires_grad_(False)
 
+    def cpu_copy(self) -> Policy:
+        """A copy on the CPU in evaluation mode, made without a second one on the device of this policy."""
+        parameters = {
+            id(each): nn.Parameter(each.detach().to("cpu", copy=True), each.requires_grad) for each in self.parameters()
+        }
+        buffers = {id(each): each.to("cpu", copy=True) for each in self.buffers()}
+        return copy.deepcopy(self, {**parameters, **buffers}).eval()
+
     @torch.no_grad()
     def act(self, observations: Mapping[str, Tensor]) -> Tensor:
         """The greedy action chunk, float32 (B, K, A)."""

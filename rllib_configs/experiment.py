@@ -63,10 +63,12 @@ class Experiment:
 
     def policy_keywords(self) -> dict[str, Any]:
         """Keywords of :func:`policies.registry.load_policy`."""
+        # Tune gives its workers other working directories.
+        path = self.policy.path and str(Path(self.policy.path).resolve())
         if POLICIES[self.policy.kind].config is None:
-            return {"kind": self.policy.kind, "path": self.policy.path, "config": self._hosting()}
-        if self.policy.path is not None:
-            return {"kind": self.policy.kind, "path": self.policy.path}
+            return {"kind": self.policy.kind, "path": path, "config": self._hosting()}
+        if path is not None:
+            return {"kind": self.policy.kind, "path": path}
         return {"kind": self.policy.kind, "config": {"head": self.policy.head, **self.environment.policy_config()}}
 
     def resolved(self) -> Experiment:

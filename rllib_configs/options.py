@@ -218,7 +218,7 @@ class TTRL:
     n_votes_per_prompt: int = 8
     """N: trajectories of one prompt."""
     n_samples_per_prompt: int | None = None
-    """Trajectories of those that voted to train on; None takes all."""
+    """Trajectories of those that voted to train on, for a ``vote``; None takes all."""
     base_temperature: float = 0.6
     """Lowest sampling temperature of a group."""
     temperature_range: float = 0.3
@@ -252,9 +252,14 @@ class TTRL:
         """The vote, where there is one.
 
         Raises:
-            InvalidArgumentError: a field outside its range.
+            InvalidArgumentError: a field outside its range, or a selection without a vote.
         """
         if self.reward != VOTE:
+            if self.n_samples_per_prompt is not None:
+                raise InvalidArgumentError(
+                    f"Expect `ttrl.n_samples_per_prompt` with `ttrl.reward={VOTE}` alone, actually: "
+                    f"{self.n_samples_per_prompt} with {self.reward!r}, which trains on all trajectories."
+                )
             return None
         check_choice("ttrl.outcome", self.outcome, OUTCOMES)
         return VoteConfig(

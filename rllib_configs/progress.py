@@ -39,6 +39,8 @@ class Progress:
         self.training_started = self.training_started or now - took
         self.trained_here += 1
         left = (now - self.training_started) / self.trained_here * (self.experiment.iterations - iteration)
+        if self.experiment.time_limit_minutes is not None:
+            left = min(left, 60 * self.experiment.time_limit_minutes - values["time/total_s"])
         self._line(
             f"iteration {iteration:3d}/{self.experiment.iterations}"
             f"  sampled success {_number(values.get('ttrl/success_rate'), '4.0%')}"

@@ -150,6 +150,7 @@ class Run:
     def _evaluate(self, policy: Policy, num_episodes: int | None = None) -> list[Episode]:
         self.progress.phase("evaluation")
         environment, evaluation = self.experiment.environment, self.experiment.evaluation
+        policy = policy.to("cuda" if torch.cuda.is_available() else "cpu")
         return evaluate(policy, environment, self.prompts[:num_episodes], evaluation.num_envs)
 
     def _write_episodes(self, episodes: dict[str, list[Episode]]) -> None:

@@ -74,8 +74,9 @@ class Training:
             values = scalars(self.algorithm.train())
             state.iteration += 1
             state.minutes = (time.monotonic() - started) / 60
+            values["time/total_s"] = 60 * state.minutes
             state.sampled.append(values.get("ttrl/success_rate"))
-            self.log.write(state.iteration, {**values, "time/total_s": 60 * state.minutes})
+            self.log.write(state.iteration, values)
             self.progress.trained(state.iteration, values)
             if self._is_over():
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -75,7 +74,7 @@ class VLAPPO(PPO):
 
     def policy_copy(self) -> Policy:
         """A copy of the policy as it is after the last update, on the CPU and in evaluation mode."""
-        return self._ask_a_learner(lambda learner: copy.deepcopy(learner.policy_module.policy)).cpu().eval()
+        return self._ask_a_learner(lambda learner: learner.policy_module.policy.cpu_copy())
 
     def training_step(self) -> None:
         """Sample groups, update the learners, send the weights back to the runners."""
@@ -83,7 +82,11 @@ class VLAPPO(PPO):
             started = time.perf_counter()
             groups = self._sample_groups()
             seconds = time.perf_counter() - started
-        self._log(measure(groups, self.dealer.counts, seconds))
+        measures = measure(groups, self.dealer.counts, seconds)
+        if "reference_kl" in measures[TTRL]:
+            self.kl.observe(measures[TTRL]["reference_kl"])
+            measures[TTRL]["reference_kl_coeff"] = self.kl.coeff
+        self._log(measures)
         episodes = [episode for group in groups for episode in group.episodes]
         # Groups whose members all did equally well, or of which a fault cut a trajectory short, teach nothing.
         if episodes:
@@ -132,9 +135,6 @@ class VLAPPO(PPO):
         for part, numbers in measures.items():
             for key, value in numbers.items():
                 self.metrics.log_value((part, key), value, window=1)
-        if "reference_kl" in measures[TTRL]:
-            self.kl.observe(measures[TTRL]["reference_kl"])
-            self.metrics.log_value((TTRL, "reference_kl_coeff"), self.kl.coeff, window=1)
 
     def _log_peaks(self) -> None:
         runner = self.metrics.peek((ENV_RUNNER_RESULTS, PEAK_MEMORY))

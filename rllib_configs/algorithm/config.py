@@ -142,8 +142,8 @@ class VLAPPOConfig(PPOConfig):
 
     @property
     def shares_module(self) -> bool:
-        """Whether the driver samples and learns itself, with one copy of the model."""
-        return self.num_env_runners == 0 and self.num_learners == 0
+        """Whether the driver samples and learns itself, with one copy of the model; what evaluates has its own."""
+        return self.num_env_runners == 0 and self.num_learners == 0 and not self.in_evaluation
 
     def validate(self) -> None:
         """Check the groups before anything is built.

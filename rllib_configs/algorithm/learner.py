@@ -93,7 +93,8 @@ class VLALearner(TorchLearner):
             whole = config.ratio_level == TRAJECTORY
             for rows in minibatches(training_data, config.minibatch_size, [*seed, 1 + epoch], whole):
                 self._gradient_step(decisions, rows, weights, means)
-        self.metrics.log_dict(means.of(max(1, config.num_learners)), key=DEFAULT_MODULE_ID, window=1)
+        (contributors,) = self._sum_over_learners([bool(means.sums)])
+        self.metrics.log_dict(means.of(int(contributors)), key=DEFAULT_MODULE_ID, window=1)
         worst = {"first_ratio_error": float(means.ratio_error), PEAK_MEMORY: peak_memory(self._device)}
         self.metrics.log_dict(worst, key=DEFAULT_MODULE_ID, reduce="max", window=1)
         self.after_gradient_based_update(timesteps=timesteps)
@@ -228,6 +229,6 @@ class Means:
         if self.steps == 0:
             self.ratio_error = max(self.ratio_error, terms.ratio_error.detach())
 
-    def of(self, num_learners: int) -> dict[str, float]:
-        """The means. RLlib averages over learners, whose shares have to be added."""
-        return {key: num_learners * float(total) / self.steps for key, total in self.sums.items()}
+    def of(self, contributors: int) -> dict[str, float]:
+        """The means. RLlib averages over the learners that had any decision, whose shares have to be added."""
+        return {key: contributors * float(total) / self.steps for key, total in self.sums.items()}

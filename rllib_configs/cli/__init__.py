@@ -13,8 +13,8 @@ COMMANDS = {
     "train": "clone and train a policy by a preset, e.g. vla train tabletop_ttrl",
     "evaluate": "success of a trained policy on held-out initial states",
     "bench": "compare with what is official, e.g. vla bench parity",
-    "doctor": "examine the installation: versions, drawing, assets, what makes results differ",
-    "assets": "install the assets that a simulator needs, e.g. vla assets libero --from pack.tar.xz",
+    "doctor": "examine the installation: versions, drawing, assets, what makes results differ, what a GPU holds",
+    "assets": "install what a simulator needs, or make a checkpoint, e.g. vla assets libero --from pack.tar.xz",
 }
 """Command -> what it does; each lives in the module of its name."""
 OWN_PACKAGES = ("vla_envs", "policies", "rllib_configs")

@@ -1,4 +1,4 @@
-"""``vla assets libero``: install what a simulator needs, from a pack on disk or by download."""
+"""Install what a simulator needs, from a pack on disk or by download, or make a checkpoint with random weights."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.libero.assets import download_assets, install_assets
 
 
 def main(arguments: list[str]) -> None:
     """Install and say where."""
-    parser = argparse.ArgumentParser(prog="vla assets", description="Install what a simulator needs.")
-    parser.add_argument("simulator", choices=["libero"], help="which simulator")
+    parser = argparse.ArgumentParser(prog="vla assets", description=__doc__)
+    parser.add_argument("what", choices=["libero", "openvla"], help="a simulator's assets, or a checkpoint")
     parser.add_argument(
         "--from",
         dest="source",
         type=Path,
         metavar="PACK",
-        help="a pack (.tar.xz) on disk; without it the pack is downloaded",
+        help="libero: a pack (.tar.xz) on disk; without it the pack is downloaded",
     )
+    parser.add_argument("--random", action="store_true", help="openvla: random weights, for trials without a download")
+    parser.add_argument("--size", default="tiny", help="openvla: tiny, or 7b, which takes 15 GB of disk")
+    parser.add_argument("--to", type=Path, default=Path("checkpoints/openvla-random"), help="openvla: where to")
     given = parser.parse_args(arguments)
+    if given.what == "openvla":
+        _openvla(given.random, given.to, given.size)
+        return
     folder = download_assets() if given.source is None else install_assets(given.source)
-    print(f"{given.simulator} assets are in {folder}")
+    print(f"{given.what} assets are in {folder}")
+
+
+def _openvla(random: bool, path: Path, size: str) -> None:
+    if not random:
+        raise InvalidArgumentError(
+            "Official checkpoints come from their hub: hf download openvla/openvla-7b --local-dir DIRECTORY. "
+            "For random weights of the same shapes add --random."
+        )
+    from policies.openvla.random_checkpoint import write_random_checkpoint
+
+    write_random_checkpoint(path, size)
+    print(f"an openvla checkpoint with random weights is in {path}")

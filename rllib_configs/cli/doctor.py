@@ -1,4 +1,4 @@
-"""``vla doctor``: what is installed, what it simulates and draws, and what makes LIBERO's results differ."""
+"""``vla doctor``: what is installed, simulates, draws, makes LIBERO's results differ, and what a GPU holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ def main(arguments: list[str]) -> int:
     """Print the report; 1 if a problem was found."""
     parser = argparse.ArgumentParser(prog="vla doctor", description="Examine the installation of LIBERO.")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--model", choices=["openvla-7b"], help="say instead how this model fits a GPU")
+    parser.add_argument("--gpu", type=float, default=80.0, metavar="GB", help="memory of the GPU in 10^9 bytes")
     given = parser.parse_args(arguments)
+    if given.model:
+        from rllib_configs.cli.doctor_memory import memory_table
+
+        print("\n".join(memory_table(given.gpu)))
+        return 0
     report = examine()
     print(json.dumps(dataclasses.asdict(report), indent=2) if given.json else "\n".join(_lines(report)))
     return 1 if report.problems else 0

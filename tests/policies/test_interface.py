@@ -105,3 +105,15 @@ def test_a_policy_must_say_how_it_decides():
     """The interface alone cannot be built."""
     with pytest.raises(TypeError, match="distribution_and_value"):
         Policy()
+
+
+def test_a_copy_on_the_cpu_is_apart_from_the_policy():
+    """Parameters, buffers and all."""
+    policy, observations = fresh_policy(), observe(2)
+    twin, expected = policy.cpu_copy(), policy.act(observations)
+    with torch.no_grad():
+        for tensor in (*policy.parameters(), *policy.buffers()):
+            tensor.zero_()
+    assert torch.equal(twin.act(observations), expected)
+    assert not twin.training
+    assert all(each.requires_grad for each in twin.parameters())

@@ -151,7 +151,7 @@ def test_a_fresh_policy_fits_the_environment():
 def test_a_checkpoint_brings_its_own_configuration():
     """Nothing else is said about the policy."""
     experiment = Experiment(policy=PolicyConfig(path="runs/first/policy"))
-    assert experiment.policy_keywords() == {"kind": "tiny", "path": "runs/first/policy"}
+    assert experiment.policy_keywords() == {"kind": "tiny", "path": str(Path("runs/first/policy").resolve())}
 
 
 def test_unset_options_are_left_to_the_environment():
@@ -243,3 +243,16 @@ def test_importing_the_package_does_not_import_rllib():
     code = "import sys, rllib_configs, rllib_configs.cli; print({'ray', 'torch'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_a_selection_without_a_vote_is_refused():
+    """It would select nothing."""
+    with pytest.raises(InvalidArgumentError, match=r"`ttrl\.n_samples_per_prompt` with `ttrl\.reward=vote` alone"):
+        Experiment(ttrl=TTRL(n_samples_per_prompt=3)).validate()
+
+
+def test_a_checkpoint_is_found_from_any_directory(monkeypatch, tmp_path):
+    """Tune gives its workers other ones."""
+    monkeypatch.chdir(tmp_path)
+    keywords = Experiment(policy=PolicyConfig(path="runs/first/policy")).policy_keywords()
+    assert keywords["path"] == str(tmp_path / "runs" / "first" / "policy")

@@ -28,6 +28,13 @@ def test_a_resumed_run_takes_as_long_as_its_own_iterations(capsys):
     assert " 1.0 min left" in output
 
 
+def test_no_more_time_is_left_than_the_limit_allows(capsys):
+    """Iterations beyond it are not run."""
+    progress = Progress(Experiment(iterations=600, time_limit_minutes=1.0))
+    progress.trained(1, {**VALUES, "time/total_s": 30.0})
+    assert " 0.5 min left" in capsys.readouterr().out
+
+
 def test_a_checkpoint_is_named(capsys):
     """So that one knows from where a run can go on."""
     Progress(Experiment()).saved(Path("runs/small/checkpoints/iteration_000005"))

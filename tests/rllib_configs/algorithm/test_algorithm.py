@@ -112,6 +112,21 @@ def test_runners_and_learners_in_processes_change_nothing(build, estimator):
         assert_same_weights(weights, learner_weights(spread_out))
 
 
+def test_a_learner_without_a_group_does_not_count_in_the_metrics(build):
+    """One group for two learners gives the means of one process."""
+    few = {"adv_estimator": "gae", "groups_per_iteration": 1}
+    expected, result = (build(spread(0, learners, **few)).train() for learners in (0, 2))
+    learner, expected = (each["learners"][DEFAULT_MODULE_ID] for each in (result, expected))
+    for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction", "vf_loss"):
+        assert learner[key] == pytest.approx(expected[key], abs=1e-5)
+
+
+def test_rllibs_own_evaluation_runs(build):
+    """With a module of its own, in the driver."""
+    algorithm = build(reach_config().evaluation(evaluation_interval=1, evaluation_duration=8))
+    assert algorithm.train()["evaluation"]["env_runners"]["num_episodes"] == 8
+
+
 def test_remote_runners_act_with_the_learners_weights(build):
     """From their first round on, and after every update: none of the syncs is lost."""
     algorithm = build(spread(2))

@@ -1,0 +1,122 @@
+"""What hosting and training a model takes of a GPU's memory, before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import nn
+
+from policies.openvla.config import NetworkConfig
+from policies.openvla.lora import LAYERS
+from policies.openvla.network import Network
+from policies.openvla.vision import ViTConfig
+
+PROMPT_TOKENS = 35
+"""Of a LIBERO instruction in its template, on average."""
+BYTES = {"float32": 4, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A way to train."""
+
+    lora_rank: int = 32
+    """Rank of the adapters; 0 trains every parameter."""
+    dtype: str = "bfloat16"
+    """Of the network's parameters; adapters, and what Adam remembers of them, are float32."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed twice."""
+    micro_batch_size: int = 1
+    """Decisions on the GPU at a time."""
+    num_images: int = 1
+    """Cameras."""
+    slots: int = 56
+    """Tokens of a chunk in parallel decoding."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes of each part."""
+
+    parameters: int
+    adapters: int
+    gradients: int
+    optimizer: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """Bytes in all; the allocator and CUDA itself take some 5 % more."""
+        return sum(getattr(self, each.name) for each in fields(self))
+
+
+def plan(config: NetworkConfig, training: Training) -> Plan:
+    """The bytes of a training step, from the shapes of all tensors.
+
+    Activations are counted layer by layer, see :func:`activation_bytes`; the rest is exact.
+
+    Args:
+        config: sizes of the network, such as those of ``random_checkpoint.SIZES["7b"]``.
+        training: how it is trained.
+    """
+    with torch.device("meta"):
+        network = Network(config)
+    size = BYTES[training.dtype]
+    parameters = sum(each.numel() for each in network.parameters())
+    adapters = sum(_adapter_sizes(network, training.lora_rank))
+    trained, trained_size = (adapters, BYTES["float32"]) if training.lora_rank else (parameters, size)
+    return Plan(
+        parameters=size * parameters,
+        adapters=BYTES["float32"] * adapters,
+        gradients=trained_size * trained,
+        optimizer=2 * trained_size * trained,
+        activations=training.micro_batch_size * activation_bytes(config, training),
+    )
+
+
+def activation_bytes(config: NetworkConfig, training: Training) -> int:
+    """What an update keeps of one decision until its backward pass.
+
+    A block keeps what its norms and matrix products read and what its activations and attention read and give. With
+    checkpointing it keeps its input, and one block at a time the rest. The sampled logits come on top, far less.
+    """
+    size = BYTES[training.dtype]
+    llama = config.llama
+    sequence = training.num_images * config.towers[0].num_patches + PROMPT_TOKENS + training.slots + 1
+    layer = 11 * llama["hidden_size"] + 4 * llama["intermediate_size"]
+    total = _kept(layer, llama["hidden_size"], llama["num_hidden_layers"], training.gradient_checkpointing) * sequence
+    features = sum(tower.width for tower in config.towers)
+    patches = training.num_images * config.towers[0].num_patches
+    total += patches * (9 * features + 2 * config.hidden_size)  # the projector's three layers
+    for tower in config.towers:
+        total += 3 * training.num_images * tower.image_size**2
+        tokens = training.num_images * (tower.num_patches + tower.registers + bool(tower.registers))
+        total += tokens * _kept(_vision_layer(tower), tower.width, tower.blocks, training.gradient_checkpointing)
+    return size * total
+
+
+def largest_micro_batch(config: NetworkConfig, training: Training, gigabytes: float) -> int:
+    """How many decisions fit at a time, 0 if none does; ``gigabytes`` (10^9 bytes) are the GPU's."""
+    one = plan(config, training)
+    sample = one.activations // training.micro_batch_size
+    left = 0.95 * gigabytes * 10**9 - (one.total - one.activations)
+    return max(0, int(left // sample))
+
+
+def _vision_layer(tower: ViTConfig) -> int:
+    return (11 if tower.layer_scale else 9) * tower.width + 2 * tower.mlp_width
+
+
+def _kept(layer: int, width: int, layers: int, checkpointing: bool) -> int:
+    """Numbers a token leaves in all layers."""
+    return layers * width + layer if checkpointing else layers * layer
+
+
+def _adapter_sizes(network: Network, rank: int) -> Iterator[int]:
+    """Parameters of the adapters of each adapted layer."""
+    for name, layer in network.named_modules():
+        if name.rsplit(".", 1)[-1] in LAYERS and isinstance(layer, (nn.Linear, nn.Conv2d)):
+            outputs = layer.weight.shape[0]
+            yield rank * (outputs + layer.weight[0].numel())

@@ -1,0 +1,29 @@
+"""``vla assets openvla``."""
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from policies.registry import load_policy
+from rllib_configs.cli import main
+
+
+def test_a_random_checkpoint_is_made(tmp_path, capsys):
+    """And can be hosted as it is."""
+    assert main(["assets", "openvla", "--random", "--to", str(tmp_path / "random")]) == 0
+    assert str(tmp_path / "random") in capsys.readouterr().out
+    assert load_policy("openvla", tmp_path / "random").slots == 7
+
+
+def test_nothing_is_downloaded_unasked(tmp_path, capsys):
+    """The error says how to."""
+    assert main(["assets", "openvla", "--to", str(tmp_path / "official")]) == 1
+    assert "hf download openvla/openvla-7b" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_size_is_refused(tmp_path, capsys):
+    """With those that there are; nothing is left behind."""
+    assert main(["assets", "openvla", "--random", "--size", "70b", "--to", str(tmp_path / "x")]) == 1
+    assert "`size` to be one of '7b', 'tiny', actually: '70b'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
