@@ -114,8 +114,9 @@ def test_runners_and_learners_in_processes_change_nothing(build, estimator):
 
 def test_a_learner_without_a_group_does_not_count_in_the_metrics(build):
     """One group for two learners gives the means of one process."""
-    few = {"adv_estimator": "gae", "groups_per_iteration": 1}
-    expected, result = (build(spread(0, learners, **few)).train() for learners in (0, 2))
+    expected, result = (
+        build(spread(0, learners, adv_estimator="gae").groups(groups_per_iteration=1)).train() for learners in (0, 2)
+    )
     learner, expected = (each["learners"][DEFAULT_MODULE_ID] for each in (result, expected))
     for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction", "vf_loss"):
         assert learner[key] == pytest.approx(expected[key], abs=1e-5)
