@@ -57,6 +57,7 @@ def _run(arm: str, seed: int, output: Path) -> results.Result:
     if not (directory / results.RESULT).is_file():
         command = [sys.executable, "-m", "benchmarks.learning_arms.process", arm, str(seed), str(output.resolve())]
         subprocess.run(command, cwd=ROOT, check=True)
+    arms.check_same(directory, arm, seed)
     return results.read(directory)
 
 

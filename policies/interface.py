@@ -136,5 +136,7 @@ class Policy(nn.Module, ABC):
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, Tensor]) -> Tensor:
-        """The greedy action chunk, float32 (B, K, A)."""
-        return self.decode(self.get_action_and_value(observations, greedy=True).tokens)
+        """The greedy action chunk, float32 (B, K, A), of observations on any device."""
+        device = next((each.device for each in self.parameters()), torch.device("cpu"))
+        here = {key: each.to(device) for key, each in observations.items()}
+        return self.decode(self.get_action_and_value(here, greedy=True).tokens)

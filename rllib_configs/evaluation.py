@@ -121,14 +121,13 @@ def _attempt(
 
 
 def _round(policy: Policy, envs: GroupVectorEnv) -> list[Episode | None]:
-    device = next((each.device for each in policy.parameters()), torch.device("cpu"))
     observations, infos = envs.reset()
     started = np.flatnonzero(envs.active)
     while envs.active.any():
         members = np.flatnonzero(envs.active)
         actions = np.zeros(envs.action_space.shape, np.float32)
         seen = {key: torch.from_numpy(each[members]) for key, each in observations.items() if key != TEMPERATURE}
-        actions[members] = policy.act({key: each.to(device) for key, each in seen.items()}).numpy(force=True)
+        actions[members] = policy.act(seen).numpy(force=True)
         observations, _, _, _, infos = envs.step(actions)
     return [_episode(infos, member) if infos["valid"][member] else None for member in started]
 

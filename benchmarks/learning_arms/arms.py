@@ -17,6 +17,8 @@ from rllib_configs.experiment import (
     PolicyConfig,
     Resources,
 )
+from rllib_configs.run import load_experiment
+from vla_envs.errors import InvalidArgumentError
 
 Changes = Mapping[str, Mapping[str, Any]]
 """Part of an experiment -> its fields that differ."""
@@ -142,6 +144,20 @@ def experiment(name: str, seed: int, root: Path) -> Experiment:
     before = experiment(arm.first, seed, root)
     policy = PolicyConfig(path=str((root / before.name / "policy").resolve()))
     return _changed(before, arm.changes).replace(name=f"{name}-{seed}", iterations=arm.iterations, policy=policy)
+
+
+def check_same(directory: Path, name: str, seed: int) -> None:
+    """Check that a run is one of the experiment that the arm is now; where it was made does not matter.
+
+    Raises:
+        InvalidArgumentError: another one, which would mix two experiments in a table.
+    """
+    kept, expected = load_experiment(directory).resolved(), experiment(name, seed, directory.parent).resolved()
+    if kept.replace(policy=expected.policy) != expected:
+        raise InvalidArgumentError(
+            f"`{directory}` is a run of another experiment than the arm {name!r} is now. "
+            f"Remove it, or give another --output."
+        )
 
 
 def _changed(base: Experiment, changes: Changes) -> Experiment:

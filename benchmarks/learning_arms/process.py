@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def main(arm: str, seed: str, root: str) -> None:
     folder = Path(root)
     experiment = arms.experiment(arm, int(seed), folder)
     directory = folder / experiment.name
+    if not any((directory / "checkpoints").glob("*")):  # interrupted before there was anything to go on from
+        shutil.rmtree(directory, ignore_errors=True)
     if directory.is_dir():
         resume(directory)
     else:

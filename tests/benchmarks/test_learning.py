@@ -1,5 +1,7 @@
 """The command of the learning benchmark."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 
@@ -8,15 +10,19 @@ import pytest
 pytest.importorskip("ray")
 
 from benchmarks import learning
-from benchmarks.learning_arms import results
+from benchmarks.learning_arms import arms, results
 from tests.benchmarks.learning_arms.made_up import make_result
+from vla_envs.errors import InvalidArgumentError
 
 
 def leave_result(arm, root):
     """As a finished process does."""
-    directory = root / f"{arm}-0"
+    experiment = arms.experiment(arm, 0, root)
+    directory = root / experiment.name
     directory.mkdir()
+    (directory / "config.json").write_text(json.dumps(dataclasses.asdict(experiment)))
     results.write(make_result(arm), directory)
+    return directory
 
 
 def test_finished_runs_are_not_run_again(tmp_path, monkeypatch, capsys):
@@ -29,6 +35,19 @@ def test_finished_runs_are_not_run_again(tmp_path, monkeypatch, capsys):
     learning.main()
     assert "| success | 1 | 95% [95%, 95%] |" in capsys.readouterr().out
     assert (tmp_path / "learning.png").is_file()
+
+
+def test_a_run_of_another_experiment_is_refused(tmp_path):
+    """Its result would stand under a name that it is not."""
+    directory = leave_result("first", tmp_path)
+    config = (directory / "config.json").read_text()
+    (directory / "config.json").write_text(
+        config.replace('"demonstrations_per_task": 30', '"demonstrations_per_task": 10')
+    )
+    with pytest.raises(
+        InvalidArgumentError, match="first-0` is a run of another experiment than the arm 'first' is now"
+    ):
+        learning.tabletop(["success"], [0], tmp_path, tmp_path)
 
 
 def test_a_process_that_fails_ends_the_comparison(tmp_path):

@@ -83,3 +83,13 @@ def test_a_run_leaves_its_result(local_ray, tmp_path, monkeypatch):
     (directory / results.RESULT).unlink()
     process.main("success", "0", str(tmp_path))
     assert results.read(directory) == result
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_while_cloning_begins_again(local_ray, tmp_path, monkeypatch):
+    """It has left nothing to go on from."""
+    monkeypatch.setattr(process.arms, "experiment", lambda arm, seed, root: SHRUNKEN.replace(iterations=0))
+    (tmp_path / SHRUNKEN.name).mkdir()
+    (tmp_path / SHRUNKEN.name / "config.json").write_text("{}")
+    process.main("first", "0", str(tmp_path))
+    assert results.read(tmp_path / SHRUNKEN.name).episodes == 4
