@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.learning_arms.arms import PANELS
 from benchmarks.learning_arms.results import Result
@@ -80,6 +81,7 @@ def draw(runs: Runs, path: Path) -> None:
             _draw_arm(axes, runs[arm], arm, panel.quantity)
         axes.set(title=title, xlabel="trajectories", ylabel=QUANTITIES[panel.quantity])
         axes.set_ylim(0, None if panel.quantity == "sampled_steps" else 1)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(loc="lower right")
