@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import LlamaForCausalLM, StaticCache
+from transformers import DynamicCache, LlamaForCausalLM, StaticCache
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from policies.openvla.checkpoint import Checkpoint
@@ -30,6 +30,8 @@ class Network(nn.Module):
 
     checkpointing = False
     """Whether an update computes activations twice instead of keeping them."""
+    autocast = False
+    """Whether matrix products are computed in bfloat16, whatever the parameters are."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -46,6 +48,7 @@ class Network(nn.Module):
             network = cls(config)
         checkpoint.load_into(network, getattr(torch, options.dtype))
         network.checkpointing = options.gradient_checkpointing
+        network.autocast = options.autocast
         # Buffers are in no checkpoint, and stay float32 whatever the parameters are.
         network.language_model.model.rotary_emb = LlamaRotaryEmbedding(config=network.language_model.config)
         return network.eval()
@@ -61,10 +64,12 @@ class Network(nn.Module):
         Returns:
             Embeddings (B, S, hidden), and bool (B, S), which of them are no padding.
         """
-        features = self.vision_backbone(pixel_values.flatten(0, 1), recompute=self._recomputes())
-        patches = self.projector(features).unflatten(0, pixel_values.shape[:2]).flatten(1, 2)
+        with self.precision():
+            features = self.vision_backbone(pixel_values.flatten(0, 1), recompute=self._recomputes())
+            patches = self.projector(features).unflatten(0, pixel_values.shape[:2]).flatten(1, 2)
         text = self.language_model.model.embed_tokens(ids)
-        middle = patches if extra is None else torch.cat([patches, extra.to(patches.dtype)], dim=1)
+        patches = patches.to(text.dtype)
+        middle = patches if extra is None else torch.cat([patches, extra.to(text.dtype)], dim=1)
         embeddings = torch.cat([text[:, :1], middle, text[:, 1:]], dim=1)
         valid = torch.ones(embeddings.shape[:2], dtype=torch.bool, device=ids.device)
         valid[:, 1 + middle.shape[1] :] = ids[:, 1:] != PAD
@@ -95,11 +100,17 @@ class Network(nn.Module):
 
     def logits(self, hidden: Tensor, first_id: int, last_id: int) -> Tensor:
         """float32 (..., ids): logits of the ids from ``first_id`` to ``last_id``; the rest is not computed."""
-        return functional.linear(hidden, weight_rows(self.language_model.lm_head, first_id, last_id)).float()
+        with self.precision():
+            return functional.linear(hidden, weight_rows(self.language_model.lm_head, first_id, last_id)).float()
 
     def decode(self, embeddings: Tensor, valid: Tensor, steps: int) -> Decoding:
         """Begin to decode ``steps`` tokens, one after the other."""
-        return Decoding(self.language_model, embeddings, valid, steps)
+        return Decoding(self, embeddings, valid, steps)
+
+    def precision(self) -> torch.autocast:
+        """The context in which matrix products are computed."""
+        device = self.projector.fc1.weight.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.autocast)
 
     def _recomputes(self) -> bool:
         return self.checkpointing and torch.is_grad_enabled()
@@ -108,30 +119,34 @@ class Network(nn.Module):
         """The hidden states (B, S, hidden) of a whole sequence."""
         model = self.language_model.model
         model.train(self._recomputes())  # there is no dropout: transformers asks whether to keep activations
-        output = model(
-            inputs_embeds=embeddings,
-            attention_mask=mask,
-            position_ids=_positions(valid),
-            use_cache=False,
-            **keywords,
-        )
+        with self.precision():
+            output = model(
+                inputs_embeds=embeddings,
+                attention_mask=mask,
+                position_ids=_positions(valid),
+                use_cache=False,
+                **keywords,
+            )
         model.eval()
         return cast(Tensor, output.last_hidden_state)
 
 
 class Decoding:
-    """Autoregressive decoding with a cache of fixed size.
+    """Autoregressive decoding with a cache.
 
     ``hidden`` (B, hidden) belongs to the last token so far, at first to the end of the prompt.
     """
 
-    def __init__(self, language_model: LlamaForCausalLM, embeddings: Tensor, valid: Tensor, steps: int) -> None:
-        self._model = language_model.model
+    def __init__(self, network: Network, embeddings: Tensor, valid: Tensor, steps: int) -> None:
+        self._network = network
+        self._model = network.language_model.model
         self._length = embeddings.shape[1]
         self._padded = not bool(valid.all())
         self._valid = functional.pad(valid, (0, steps), value=True)
         self._positions = _positions(self._valid)
-        self._cache = StaticCache(config=language_model.config, max_cache_len=self._length + steps)
+        config = network.language_model.config
+        # Under autocast keys are float32 and values bfloat16, which only a growing cache takes.
+        self._cache = DynamicCache(config=config) if network.autocast else StaticCache(config, self._length + steps)
         self.hidden = self._forward(embeddings, 0)
 
     def append(self, ids: Tensor) -> None:
@@ -141,13 +156,14 @@ class Decoding:
 
     def _forward(self, embeddings: Tensor, start: int) -> Tensor:
         end = start + embeddings.shape[1]
-        output = self._model(
-            inputs_embeds=embeddings,
-            attention_mask=self._valid[:, :end] if self._padded else None,
-            position_ids=self._positions[:, start:end],
-            past_key_values=self._cache,
-            use_cache=True,
-        )
+        with self._network.precision():
+            output = self._model(
+                inputs_embeds=embeddings,
+                attention_mask=self._valid[:, :end] if self._padded else None,
+                position_ids=self._positions[:, start:end],
+                past_key_values=self._cache,
+                use_cache=True,
+            )
         return cast(Tensor, output.last_hidden_state[:, -1])
 
 

@@ -60,7 +60,10 @@ class OpenVLAOptions:
     gradient_checkpointing: bool = False
     """Whether activations are computed twice instead of kept for the update."""
     dtype: str = "float32"
-    """Of the parameters that are not trained by themselves: ``float32`` or ``bfloat16``."""
+    """Of the network's parameters, adapters aside: ``float32`` or ``bfloat16``."""
+    autocast: bool = False
+    """Whether matrix products are computed in bfloat16 whatever the parameters are: with ``float32``, a master copy
+    is trained in full."""
 
     def __post_init__(self) -> None:
         check_choice("platform", self.platform, PLATFORMS)

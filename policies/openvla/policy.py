@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -88,6 +89,10 @@ class OpenVLAPolicy(Policy):
             else (self.config.first_action_id, self.config.vocabulary_size - 1)
         )
 
+    @abstractmethod
+    def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
+        """Vocabulary ids (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+
     @classmethod
     def from_pretrained(cls, path: str | Path, **options: Any) -> OpenVLAPolicy:
         """Host an official checkpoint, or what :meth:`save_pretrained` made of one.
@@ -161,6 +166,18 @@ class OpenVLAPolicy(Policy):
         pixels = [self._pixels(each) for each in images]
         return Inputs(torch.stack(pixels, dim=1), self.prompter(instructions, pixels[0].device), states)
 
+    @torch.no_grad()
+    def predict_action(
+        self,
+        images: Sequence[Tensor],
+        instructions: Sequence[str],
+        states: Tensor | None = None,
+        unnorm_key: str | None = None,
+    ) -> Tensor:
+        """Greedy actions in the numbers of a data set, float64 (B, K, A); arguments as in :meth:`prepare`."""
+        ids = self.generate(self.prepare(images, instructions, states))
+        return self.unnormalise(self.tokens_of_ids(ids), unnorm_key)
+
     def decode(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots) as the actions an environment takes, float32 (B, K, A)."""
         actions = self.unnormalise(tokens).float()
@@ -185,6 +202,10 @@ class OpenVLAPolicy(Policy):
         if self.platform.signed_gripper:
             actions = torch.cat([actions[..., :-1], (1.0 - actions[..., -1:]) / 2.0], dim=-1)
         return self.tokens_of(self.action_bounds.normalise(actions).flatten(1))
+
+    def tokens_of_ids(self, ids: Tensor) -> Tensor:
+        """What :meth:`generate` gives, as tokens of this policy."""
+        return ids - self.ids[0]
 
     def normalised(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots) as numbers in [-1, 1]."""

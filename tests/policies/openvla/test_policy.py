@@ -3,7 +3,6 @@
 import copy
 import json
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -274,10 +273,29 @@ def test_an_unknown_option_is_refused(random_checkpoint):
         load_policy("openvla", random_checkpoint, {"lora_rang": 4})
 
 
-def test_predicting_is_the_originals_call(load):
-    """Images and instructions to the actions of the data set, whose gripper is 0 or 1."""
-    policy, observations = load("openvla_oft"), observe(2)
-    inputs = policy.prepare([observations["image"]], ["open the drawer", "close it"])
-    actions = policy.unnormalise(policy.generate(inputs) - policy.ids[0])
-    assert actions.shape == (2, 8, 7)
-    assert np.isfinite(actions.numpy()).all()
+@EVERY_KIND
+def test_predicting_is_the_originals_call(load, kind):
+    """Images, instructions and proprioception to the actions of the data set."""
+    policy, observations = load(kind), observe(2)
+    images = [observations[key] for key in policy.options.image_keys]
+    actions = policy.predict_action(
+        images, ["open the drawer", "put the red cube on the blue plate"], observations["state"]
+    )
+    assert actions.shape == (2, policy.chunk_size, 7)
+    assert torch.equal(actions[..., :6].float(), policy.act(observations)[..., :6])
+
+
+@EVERY_KIND
+def test_autocast_trains_a_master_copy(load, kind):
+    """Products are rounded, gradients and what they change are not."""
+    observations, policies = observe(2), [load(kind), load(kind, autocast=True)]
+    tokens = policies[0].get_action_and_value(observations, greedy=True).tokens
+    exact, rounded = (policy.evaluate_actions(observations, tokens)[1] for policy in policies)
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.3
+    rounded.sum().backward()
+    gradients = [each.grad for each in policies[1].parameters() if each.grad is not None]
+    assert {each.dtype for each in gradients} == {torch.float32}
+    sampled = policies[1].get_action_and_value(observations)
+    judged = policies[1].get_action_and_value(observations, sampled.tokens)
+    torch.testing.assert_close(judged.token_logp, sampled.token_logp, rtol=0, atol=0.1)
