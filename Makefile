@@ -60,7 +60,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 		$(call apt,libosmesa6,with which LIBERO draws without a display)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -c constraints.txt "$(TORCH)"
-	$(BIN)/pip install -c constraints.txt -e '.[libero,rllib,record,examples,dev]'
+	$(BIN)/pip install -c constraints.txt -e '.[libero,rllib,adam8bit,record,examples,dev]'
 	$(BIN)/pip install --no-deps --use-pep517 $(LIBERO)
 	@touch $@
 

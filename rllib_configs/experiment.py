@@ -173,6 +173,7 @@ class Experiment:
             ratio_level=ppo.ratio_level,
             clip_param_high=ppo.clip_param_high,
             micro_batch_size=ppo.micro_batch_size,
+            adam_bits=ppo.adam_bits,
             reference_kl=ppo.reference_kl,
             reference_kl_coeff=ppo.reference_kl_coeff,
             reference_kl_target=ppo.reference_kl_target,

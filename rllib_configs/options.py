@@ -304,6 +304,8 @@ class PPO:
     """Decisions per gradient step."""
     micro_batch_size: int | None = None
     """Decisions that are on the device at a time; None takes a whole minibatch."""
+    adam_bits: int = 32
+    """Of each number that Adam remembers: 32, or 8, which needs bitsandbytes."""
     ratio_level: str = "token"
     """Whose probability ratio is clipped: that of every ``token``, or of a whole ``trajectory``, a mean over its tokens
     that needs far narrower clips (3e-4 in GSPO)."""

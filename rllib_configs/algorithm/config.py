@@ -10,7 +10,7 @@ from ray.rllib.core.rl_module import RLModuleSpec
 
 from policies.rl_module import VLAModule
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
-from rllib_configs.algorithm.learner import RATIO_LEVELS, TOKEN, VLALearner
+from rllib_configs.algorithm.learner import ADAM_BITS, RATIO_LEVELS, TOKEN, VLALearner
 from rllib_configs.algorithm.sampled_group import IN_LOSS, IN_REWARD
 from rllib_configs.algorithm.scoring import ADV_ESTIMATORS, GAE, TRAJECTORY_REWARDS, VOTE
 from vla_envs.errors import InvalidArgumentError, check_choice
@@ -49,6 +49,7 @@ class VLAPPOConfig(PPOConfig):
         self.ratio_level = TOKEN
         self.clip_param_high: float | None = None
         self.micro_batch_size: int | None = None
+        self.adam_bits = 32
         self.reference_kl: str | None = None
         self.reference_kl_coeff = 0.01
         self.reference_kl_target: float | None = None
@@ -111,6 +112,7 @@ class VLAPPOConfig(PPOConfig):
         ratio_level: Any = NotProvided,
         clip_param_high: Any = NotProvided,
         micro_batch_size: Any = NotProvided,
+        adam_bits: Any = NotProvided,
         reference_kl: Any = NotProvided,
         reference_kl_coeff: Any = NotProvided,
         reference_kl_target: Any = NotProvided,
@@ -122,6 +124,7 @@ class VLAPPOConfig(PPOConfig):
                 a mean over their tokens that needs far narrower clips: 3e-4 and 4e-4 there.
             clip_param_high: upper clip of the ratio where it differs from ``clip_param``, or None.
             micro_batch_size: decisions that are on the device at a time, or None for a whole minibatch.
+            adam_bits: of each number that Adam remembers: 32, or 8 (arXiv 2110.02861), which needs bitsandbytes.
             reference_kl: where the KL from the policy as it was built is charged: ``"loss"``, ``"reward"`` or None.
             reference_kl_coeff: its weight, at least 0.
             reference_kl_target: nats a token that the weight is adapted to hold (Ziegler et al., arXiv 1909.08593), or
@@ -177,6 +180,7 @@ class VLAPPOConfig(PPOConfig):
         check_choice("adv_estimator", self.adv_estimator, ADV_ESTIMATORS)
         check_choice("trajectory_reward", self.trajectory_reward, (*TRAJECTORY_REWARDS, VOTE))
         check_choice("ratio_level", self.ratio_level, RATIO_LEVELS)
+        check_choice("adam_bits", self.adam_bits, ADAM_BITS)
         if self.prompts is not None:
             check_choice("prompts", self.prompts, SAMPLERS)
         if self.reference_kl is not None:

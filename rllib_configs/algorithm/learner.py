@@ -27,10 +27,14 @@ from rllib_configs.algorithm.rollout import EXECUTED_ACTIONS
 from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE
 from rllib_configs.algorithm.scoring import GAE
 from rllib_configs.algorithm.training_data import GroupTrainingData, Rows, minibatches
+from vla_envs.errors import require_extra
 
 TOKEN, TRAJECTORY = "token", "trajectory"
 RATIO_LEVELS = (TOKEN, TRAJECTORY)
 """Of what the probability ratio is taken and clipped."""
+
+ADAM_BITS = (32, 8)
+"""Of each number that Adam remembers."""
 
 LEAST_STD = 1e-4
 """Smallest standard deviation that advantages of a critic are divided by, as in RLlib."""
@@ -52,6 +56,18 @@ class VLALearner(TorchLearner):
         self.policy_module.eval()  # forward passes see to that too, but the critic is asked before the first of them
         self.entropy_coeff = Scheduler(
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
+        )
+
+    def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
+        """Make Adam, in 8 bits where the configuration says so.
+
+        Raises:
+            DependencyNotInstalled: 8 bits without bitsandbytes.
+        """
+        parameters = self.get_parameters(self.module[module_id])
+        adam = torch.optim.Adam if config.adam_bits == 32 else require_extra("bitsandbytes", "adam8bit").optim.Adam8bit
+        self.register_optimizer(
+            module_id=module_id, optimizer=adam(parameters), params=parameters, lr_or_lr_schedule=config.lr
         )
 
     @property

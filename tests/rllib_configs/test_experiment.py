@@ -44,6 +44,7 @@ OTHER_VALUES = {
     "adv_estimator": "rloo",
     "dynamic_sampling": True,
     "micro_batch_size": 8,
+    "adam_bits": 8,
     "ratio_level": "trajectory",
     "clip_param_high": 0.3,
     "reference_kl": "loss",

@@ -1,10 +1,12 @@
 """The learner: what an update does to the policy, however it is cut into parts."""
 
 import io
+import sys
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.error import DependencyNotInstalled
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
@@ -34,9 +36,9 @@ def runner():
 def make_learner(runner):
     """Makes learners of the runner's weights."""
 
-    def make(ratio_level=TOKEN, micro_batch_size=None, reference=False, adv_estimator="grpo", **training):
+    def make(ratio_level=TOKEN, micro_batch_size=None, reference=False, adv_estimator="grpo", adam_bits=32, **training):
         config = reach_config(adv_estimator=adv_estimator)
-        config.policy_update(ratio_level=ratio_level, micro_batch_size=micro_batch_size)
+        config.policy_update(ratio_level=ratio_level, micro_batch_size=micro_batch_size, adam_bits=adam_bits)
         config.training(**{"lr": 1e-3, "minibatch_size": None, **training})
         spec = module_spec()
         spec.model_config["reference"] = reference
@@ -285,6 +287,32 @@ def test_a_state_is_not_changed_by_what_follows(make_learner, episodes):
         update(each, episodes)
     assert_same_parameters(first, learner)
     assert_same_parameters(second, learner)
+
+
+def test_eight_bits_of_adam_update_nearly_alike(make_learner, episodes):
+    """Large parameters keep a byte of each moment; what a state holds goes on exactly."""
+    pytest.importorskip("bitsandbytes")
+    exact, rounded, resumed = make_learner(), make_learner(adam_bits=8), make_learner(adam_bits=8)
+    before = torch.cat([each.detach().flatten() for each in exact.policy_module.parameters()])
+    for learner in (exact, rounded):
+        update(learner, episodes, seed=[1])
+    moved, other = (
+        torch.cat([each.detach().flatten() for each in learner.policy_module.parameters()]) - before
+        for learner in (exact, rounded)
+    )
+    assert torch.nn.functional.cosine_similarity(moved, other, dim=0) > 0.9
+    assert torch.uint8 in {each["state1"].dtype for each in rounded.get_optimizer().state.values()}
+    resumed.load_training_state(as_file(rounded.training_state()))
+    for each in (rounded, resumed):
+        update(each, episodes, seed=[2])
+    assert_same_parameters(resumed, rounded)
+
+
+def test_eight_bits_need_their_library(make_learner, monkeypatch):
+    """The error says how to get it."""
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(DependencyNotInstalled, match=r"pip install 'vla-envs\[adam8bit\]'"):
+        make_learner(adam_bits=8)
 
 
 def test_what_is_frozen_has_no_place_in_the_optimizer(make_learner, episodes):
