@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+
+# peft imports bitsandbytes where that is installed, which then warns of kernels that nothing here uses.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+from peft import LoraConfig, inject_adapter_in_model  # noqa: E402
+from peft.tuners.lora import LoraLayer  # noqa: E402
 
 LAYERS = (
     *("qkv", "proj", "fc1", "fc2", "fc3"),

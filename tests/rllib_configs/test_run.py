@@ -65,8 +65,9 @@ def test_the_run_is_named_after_its_experiment(directory):
 
 
 def test_the_configuration_can_be_read_back(directory):
-    """Field by field."""
-    assert load_experiment(directory) == SHRUNKEN
+    """Field by field, with what the policy needs of its environment."""
+    assert load_experiment(directory) == SHRUNKEN.resolved()
+    assert load_experiment(directory).environment.instruction == "words"
 
 
 def test_there_is_a_row_per_iteration(directory):

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import time
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -60,6 +61,7 @@ def test_a_row_is_on_disk_as_soon_as_it_is_written(tmp_path):
 @pytest.fixture
 def resumed(directory):
     """From iteration 1, with another second iteration."""
+    time.sleep(1.1)  # TensorBoard orders files by their names, which tell the second and then count, 10 before 9
     log = ResultLog(directory, iteration=1)
     log.write(2, {"ttrl/success_rate": 0.5, "memory/rss_gib": 2.0})
     log.close()
