@@ -48,6 +48,7 @@ class TokenDistribution(ActionDistribution):
     Args:
         logits: (B, slots, bins).
         temperature: (B, 1) or None for 1. The same T that sampled a trajectory belongs in its update.
+        first: the token of the first logit.
 
     Example:
         >>> distribution = TokenDistribution(torch.tensor([[[0.0, 2.0], [1.0, 0.0]]]))
@@ -57,7 +58,8 @@ class TokenDistribution(ActionDistribution):
         [[0, 0]]
     """
 
-    def __init__(self, logits: Tensor, temperature: Tensor | None = None) -> None:
+    def __init__(self, logits: Tensor, temperature: Tensor | None = None, first: int = 0) -> None:
+        self.first = first
         logits = logits.float()
         if temperature is not None:
             logits = logits / temperature.float()[:, :, None]
@@ -70,15 +72,15 @@ class TokenDistribution(ActionDistribution):
             noise = torch.rand_like(cumulative[..., 0])
         # 1 - noise lies in (0, 1]: a draw of exactly 0 would pick the first bin however improbable it is.
         uniform = (1.0 - noise[..., None]) * cumulative[..., -1:]
-        return (cumulative < uniform).sum(-1)
+        return (cumulative < uniform).sum(-1) + self.first
 
     def mode(self) -> Tensor:
         """The bins of the largest logits."""
-        return self.log_probs.argmax(-1)
+        return self.log_probs.argmax(-1) + self.first
 
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Log-probability of each bin."""
-        return self.log_probs.gather(-1, tokens[..., None])[..., 0]
+        return self.log_probs.gather(-1, (tokens - self.first)[..., None])[..., 0]
 
     def entropy(self) -> Tensor:
         """Entropy of each slot."""

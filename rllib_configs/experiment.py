@@ -83,13 +83,14 @@ class Experiment:
         return self.replace(environment=offered)
 
     def _hosting(self) -> dict[str, Any]:
-        """The options of a hosted checkpoint that differ from the default; the environment knows cameras and suite."""
+        """How a checkpoint is hosted: options that are not the default, and what the environment says unless saved."""
         given, default = (dataclasses.asdict(each) for each in (self.policy.openvla, OpenVLAOptions()))
         options = {name: value for name, value in given.items() if value != default[name]}
-        options["image_keys"] = self.environment.policy_config()["image_keys"]
-        if self.environment.suite is not None:
-            options.setdefault("unnorm_key", self.environment.suite)
-        return options
+        environment = {
+            "image_keys": self.environment.policy_config()["image_keys"],
+            "unnorm_key": self.environment.suite,
+        }
+        return {"unless_saved": environment, **options}
 
     def validate(self) -> None:
         """Check what can be checked without making an environment or a policy.

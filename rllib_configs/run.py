@@ -48,6 +48,7 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     prompts = _prompts(experiment)
     run = Run(experiment, _new_directory(root, experiment.name), prompts)
     run.begin(policy)
+    del policy  # training loads its own, and may need the memory
     return run.improve()
 
 
@@ -150,8 +151,7 @@ class Run:
     def _evaluate(self, policy: Policy, num_episodes: int | None = None) -> list[Episode]:
         self.progress.phase("evaluation")
         environment, evaluation = self.experiment.environment, self.experiment.evaluation
-        policy = policy.to("cuda" if torch.cuda.is_available() else "cpu")
-        return evaluate(policy, environment, self.prompts[:num_episodes], evaluation.num_envs)
+        return evaluate(policy.to(_device()), environment, self.prompts[:num_episodes], evaluation.num_envs)
 
     def _write_episodes(self, episodes: dict[str, list[Episode]]) -> None:
         atomic_write_text(self.directory / "episodes.json", _EPISODES.dump_json(episodes).decode())
@@ -163,9 +163,15 @@ class Run:
         if not prompts:
             return
         self.progress.phase("video")
-        policies = {"before": load_policy(self.experiment.policy.kind, path=self.policy_before).eval(), "after": policy}
+        before = load_policy(self.experiment.policy.kind, path=self.policy_before).eval()
+        policies = {"before": before.to(_device()), "after": policy.to(_device())}
         rows = [(name, record(each, environment, prompts, evaluation.video_stride)) for name, each in policies.items()]
         write_grid(rows, self.directory / "before_after.mp4")
+
+
+def _device() -> str:
+    """Where the driver evaluates."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _prompts(experiment: Experiment) -> list[Prompt]:

@@ -25,18 +25,20 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
         super().__init__(checkpoint, options)
         self.chunk_size = 1
 
-    def action_logits(self, inputs: Inputs, action_tokens: Tensor) -> Tensor:
-        """float32 (B, slots, ids): logits of each slot where ``action_tokens`` (B, slots) come before it."""
+    def action_logits(self, inputs: Inputs, action_tokens: Tensor | None = None) -> Tensor:
+        """float32 (B, slots, ids): logits of each slot behind ``action_tokens`` (B, slots), None for greedy ones."""
+        if action_tokens is None:
+            action_tokens = self.generate(inputs)
         return self.network.logits(self._hidden(inputs, action_tokens), *self.ids)
 
     @torch.no_grad()
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
-        """Vocabulary ids (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+        """Tokens (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
 
         def choose(slot: int, distribution: ActionDistribution) -> Tensor:
             return distribution.mode() if temperature is None else distribution.sample()
 
-        return self._decode(inputs, temperature, choose).tokens + self.ids[0]
+        return self._decode(inputs, temperature, choose).tokens
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
@@ -49,7 +51,11 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
 
     def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
         """The critic's estimate, which depends on no token."""
-        embeddings, valid = self._embed(self._inputs(observations))
+        with self.own_parameters():
+            return self._value_of_prompt(self._inputs(observations))
+
+    def _value_of_prompt(self, inputs: Inputs) -> Tensor:
+        embeddings, valid = self._embed(inputs)
         return self._value(
             self.network.causal(embeddings, valid, valid.new_zeros(len(valid), 0, dtype=torch.int64))[:, 0]
         )
@@ -71,12 +77,13 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
                 return distribution.mode()
             return distribution.sample(None if noise is None else noise[:, slot : slot + 1])
 
-        return self._decode(self._inputs(observations), observations.get(TEMPERATURE), choose)
+        with self.own_parameters():
+            return self._decode(self._inputs(observations), observations.get(TEMPERATURE), choose)
 
     def _hidden(self, inputs: Inputs, tokens: Tensor) -> Tensor:
         """(B, slots, hidden): what the logits of each slot are computed from."""
         embeddings, valid = self._embed(inputs)
-        return self.network.causal(embeddings, valid, tokens[:, :-1] + self.ids[0])
+        return self.network.causal(embeddings, valid, tokens[:, :-1])
 
     def _decode(
         self,
@@ -89,7 +96,7 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
         chosen: list[tuple[Tensor, Tensor, Tensor]] = []
         for slot in range(self.slots):
             if chosen:
-                decoding.append(chosen[-1][0][:, 0] + self.ids[0])
+                decoding.append(chosen[-1][0][:, 0])
             distribution = self._distribution(decoding.hidden[:, None], temperature)
             tokens = choose(slot, distribution)
             chosen.append((tokens, distribution.log_prob(tokens), distribution.entropy()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -54,7 +53,10 @@ class Checkpoint:
         """Statistics of the training data, data set by data set; those of fine-tuning replace the others."""
         if (self.path / STATISTICS_FILE).is_file():
             return self.read_json(STATISTICS_FILE)
-        return dict(self.config.get("norm_stats", {}))
+        statistics: dict[str, Any] = checked(
+            self.config.get("norm_stats"), dict, f"{self.path / CONFIG_FILE}: norm_stats"
+        )
+        return statistics
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -112,13 +114,36 @@ class Checkpoint:
             with _opened(path) as file:
                 return dict.fromkeys(file.keys(), path)
         weight_map = self.read_json(INDEX_FILE).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise DamagedAssetsError(f"Expect `{self.path / INDEX_FILE}` to hold a `weight_map`.")
+        if not isinstance(weight_map, dict) or not all(isinstance(each, str) for each in weight_map.values()):
+            raise DamagedAssetsError(f"Expect `{self.path / INDEX_FILE}` to hold a `weight_map` of names to files.")
         if outside := [name for name in set(weight_map.values()) if Path(name).name != name]:
             raise InvalidArgumentError(
                 f"Expect the files of `{self.path / INDEX_FILE}` beside it, actually: {outside}."
             )
         return {name: self._existing(file) for name, file in weight_map.items()}
+
+
+def checked(value: Any, kind: Any, name: str) -> Any:
+    """The value of a JSON file, if it is of its kind, a type or several.
+
+    Raises:
+        InvalidArgumentError: it is not, or not there.
+    """
+    if not isinstance(value, kind) or isinstance(value, bool):
+        expected = {dict: "an object", int: "an integer"}.get(kind, "a number")
+        raise InvalidArgumentError(f"Expect `{name}` to be {expected}, actually: {value!r}.")
+    return value
+
+
+def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Name and tensor of all in a safetensors file.
+
+    Raises:
+        DamagedAssetsError: it is cut short or no such file.
+    """
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118
+            yield name, file.get_tensor(name)
 
 
 def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
@@ -136,7 +161,7 @@ def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
         state = torch.load(path, weights_only=True, map_location="cpu")
         names = {name.removeprefix("module.").removeprefix(prefix): tensor for name, tensor in state.items()}
         module.load_state_dict(names)
-    except (RuntimeError, pickle.UnpicklingError, AttributeError, EOFError) as error:
+    except Exception as error:  # a damaged file makes torch raise nearly anything
         reason = " ".join(str(error).split())
         raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {reason}") from error
     return module.float()

@@ -8,7 +8,8 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-from policies.openvla.checkpoint import Checkpoint, Shape
+from policies.openvla.checkpoint import Checkpoint, Shape, checked
+from policies.openvla.tokens import NUM_IDS
 from policies.openvla.vision import ViTConfig
 from vla_envs.errors import InvalidArgumentError
 
@@ -31,11 +32,14 @@ LLAMA = {
     "num_attention_heads": 32,
     "num_key_value_heads": 32,
     "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
     "max_position_embeddings": 2048,
     "vocab_size": 32064,
     "pad_token_id": 32000,
 }
 """Llama 2 of 7B parameters: official configurations name only what differs from it."""
+REALS = ("rms_norm_eps", "rope_theta")
+"""Those of them that are no counts."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class NetworkConfig:
     @property
     def first_action_id(self) -> int:
         """The lowest of the 256 action ids."""
-        return self.vocabulary_size - 256
+        return self.vocabulary_size - NUM_IDS
 
     def llama_config(self) -> LlamaConfig:
         """The language model's configuration."""
@@ -84,16 +88,22 @@ def read_config(checkpoint: Checkpoint, vision_heads: Sequence[int] | None = Non
         InvalidArgumentError: values that are missing, out of range or do not fit each other.
     """
     config = checkpoint.config
-    towers = TOWERS[: 2 if config.get("use_fused_vision_backbone", True) else 1]
+    if not config.get("use_fused_vision_backbone", True):
+        raise InvalidArgumentError("Expect `use_fused_vision_backbone`, DINOv2 beside SigLIP, actually: false.")
     heads = vision_heads or _known_heads(config)
-    if len(heads) != len(towers):
-        raise InvalidArgumentError(f"Expect `vision_heads` for {len(towers)} towers, actually: {list(heads)}.")
-    llama = {**LLAMA, **{key: each for key, each in config.get("text_config", {}).items() if key in LLAMA}}
-    _check_counts(llama)
-    padding = config.get("pad_to_multiple_of", 64)
-    means, stds = _normalisation(checkpoint, len(towers))
+    if len(heads) != len(TOWERS):
+        raise InvalidArgumentError(f"Expect `vision_heads` for {len(TOWERS)} towers, actually: {list(heads)}.")
+    text = checked(config.get("text_config", {}), dict, "text_config")
+    llama = {**LLAMA, **{key: each for key, each in text.items() if key in LLAMA}}
+    _check_llama(llama)
+    padding = checked(config.get("pad_to_multiple_of", 64), int, "pad_to_multiple_of")
+    if not 0 <= padding <= llama["vocab_size"] - NUM_IDS:
+        raise InvalidArgumentError(
+            f"Expect `pad_to_multiple_of` to leave {NUM_IDS} of {llama['vocab_size']} ids, actually: {padding}."
+        )
+    means, stds = _normalisation(checkpoint)
     return NetworkConfig(
-        towers=tuple(_tower(checkpoint.shapes, prefix, count) for prefix, count in zip(towers, heads, strict=True)),
+        towers=tuple(_tower(checkpoint.shapes, prefix, count) for prefix, count in zip(TOWERS, heads, strict=True)),
         llama=llama,
         vocabulary_size=llama["vocab_size"] - padding,
         means=means,
@@ -132,9 +142,12 @@ def _tower(shapes: Mapping[str, Shape], prefix: str, heads: int) -> ViTConfig:
     )
 
 
-def _check_counts(llama: Mapping[str, Any]) -> None:
+def _check_llama(llama: Mapping[str, Any]) -> None:
+    for name in REALS:
+        if not checked(llama[name], (int, float), f"text_config.{name}") > 0:
+            raise InvalidArgumentError(f"Expect `text_config.{name}` to be above 0, actually: {llama[name]}.")
     for name, value in llama.items():
-        if name != "rms_norm_eps" and (not isinstance(value, int) or value < 1):
+        if name not in REALS and (not isinstance(value, int) or value < 1):
             raise InvalidArgumentError(f"Expect `text_config.{name}` to be a positive integer, actually: {value!r}.")
     if llama["hidden_size"] % llama["num_attention_heads"]:
         raise InvalidArgumentError(
@@ -143,13 +156,17 @@ def _check_counts(llama: Mapping[str, Any]) -> None:
         )
 
 
-def _normalisation(checkpoint: Checkpoint, towers: int) -> tuple[tuple[tuple[float, ...], ...], ...]:
+def _normalisation(checkpoint: Checkpoint) -> tuple[tuple[tuple[float, ...], ...], ...]:
     """Means and standard deviations, each (towers, 3)."""
-    given = checkpoint.preprocessor.get("tvf_normalize_params", [])
-    values = tuple(tuple(tuple(map(float, each.get(name, ()))) for each in given) for name in ("mean", "std"))
-    if any(len(each) != towers or {len(rgb) for rgb in each} != {3} for each in values):
+    given = checkpoint.preprocessor.get("tvf_normalize_params")
+    try:
+        means, stds = (tuple(tuple(map(float, each[name])) for each in given) for name in ("mean", "std"))
+    except (TypeError, KeyError, ValueError):
+        means = stds = ()
+    complete = all(len(each) == len(TOWERS) and {len(rgb) for rgb in each} == {3} for each in (means, stds))
+    if not complete or min(map(min, stds)) <= 0:
         raise InvalidArgumentError(
-            f"Expect `tvf_normalize_params` of {checkpoint.path} to have mean and std of {towers} towers, "
+            f"Expect `tvf_normalize_params` of {checkpoint.path} to have mean and std of {len(TOWERS)} towers, "
             f"actually: {given}."
         )
-    return values
+    return means, stds

@@ -63,16 +63,15 @@ def adapters_disabled(network: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def merged_state(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters under the names of a network without adapters, with what they add merged in."""
+def merged_parameters(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Name and parameter of a network without adapters, with what they add merged in, one after the other."""
     layers = {name: each for name, each in network.named_modules() if isinstance(each, LoraLayer)}
-    state = {name: each for name, each in network.named_parameters() if not _in_any(name, layers)}
+    yield from ((name, each) for name, each in network.named_parameters() if not _in_any(name, layers))
     for name, layer in layers.items():
         (adapter,) = layer.active_adapters
         for parameter, value in layer.get_base_layer().named_parameters():
             added = layer.get_delta_weight(adapter).to(value.dtype) if parameter == "weight" else 0
-            state[f"{name}.{parameter}"] = value + added
-    return state
+            yield f"{name}.{parameter}", value + added
 
 
 def _adapted(network: nn.Module) -> Iterator[LoraLayer]:

@@ -30,6 +30,10 @@ class Training:
     """Whether activations are computed twice."""
     micro_batch_size: int = 1
     """Decisions on the GPU at a time."""
+    adam_bits: int = 32
+    """Of each number that Adam remembers; of bfloat16 parameters at most 16."""
+    reference: bool = False
+    """Whether a frozen copy is kept, which costs nothing where there are adapters."""
     num_images: int = 1
     """Cameras."""
     slots: int = 56
@@ -44,6 +48,7 @@ class Plan:
     adapters: int
     gradients: int
     optimizer: int
+    reference: int
     activations: int
 
     @property
@@ -71,7 +76,8 @@ def plan(config: NetworkConfig, training: Training) -> Plan:
         parameters=size * parameters,
         adapters=BYTES["float32"] * adapters,
         gradients=trained_size * trained,
-        optimizer=2 * trained_size * trained,
+        optimizer=2 * min(trained_size, training.adam_bits // 8) * trained,
+        reference=0 if training.lora_rank or not training.reference else size * parameters,
         activations=training.micro_batch_size * activation_bytes(config, training),
     )
 

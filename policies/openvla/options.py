@@ -83,4 +83,8 @@ class OpenVLAOptions:
         known = {each.name for each in dataclasses.fields(cls)}
         if unknown := sorted(set(fields) - known):
             raise InvalidArgumentError(f"Expect options among {sorted(known)}, actually: {unknown[0]!r}.")
+        default = dataclasses.asdict(cls())
+        for name, value in fields.items():
+            if type(default[name]) in (bool, int) and type(value) is not type(default[name]):
+                raise InvalidArgumentError(f"Expect `{name}` to be like {default[name]}, actually: {value!r}.")
         return cls(**{name: tuple(each) if isinstance(each, list) else each for name, each in fields.items()})

@@ -23,15 +23,15 @@ class ParallelOpenVLA(OpenVLAPolicy):
         super().__init__(checkpoint, options)
         self.chunk_size = self.platform.chunk_size
 
-    def action_logits(self, inputs: Inputs) -> Tensor:
-        """float32 (B, slots, ids): the logits of each slot, which depend on no other."""
+    def action_logits(self, inputs: Inputs, action_tokens: Tensor | None = None) -> Tensor:
+        """float32 (B, slots, ids): the logits of each slot, which depend on no other token."""
         return self.network.logits(self._hidden(inputs), *self.ids)
 
     @torch.no_grad()
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
-        """Vocabulary ids (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+        """Tokens (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
         distribution = self._distribution(self._hidden(inputs), temperature)
-        return (distribution.mode() if temperature is None else distribution.sample()) + self.ids[0]
+        return distribution.mode() if temperature is None else distribution.sample()
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None

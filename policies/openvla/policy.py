@@ -7,21 +7,21 @@ import dataclasses
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from policies.distributions import ActionDistribution, TokenDistribution
-from policies.interface import Policy
-from policies.openvla.checkpoint import Checkpoint
+from policies.interface import ActionSample, Policy
+from policies.openvla.checkpoint import Checkpoint, read_tensors
 from policies.openvla.config import read_config
 from policies.openvla.heads import ValueHead
 from policies.openvla.images import IMAGE_TRANSFORMS, pixel_values
-from policies.openvla.lora import adapters_disabled, add_adapters, merged_state
+from policies.openvla.lora import adapters_disabled, add_adapters, merged_parameters
 from policies.openvla.network import Network
 from policies.openvla.options import PLATFORMS, OpenVLAOptions
 from policies.openvla.prompts import Prompter
@@ -51,7 +51,7 @@ class Inputs(NamedTuple):
 class OpenVLAPolicy(Policy):
     """A checkpoint in the official layout, hosted on current transformers.
 
-    Tokens are positions among the ids that may be sampled: the 256 action ids, or the whole vocabulary.
+    Tokens are ids of the vocabulary: sampled among the 256 of actions, or among all.
 
     Args:
         checkpoint: the opened directory.
@@ -91,19 +91,26 @@ class OpenVLAPolicy(Policy):
 
     @abstractmethod
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
-        """Vocabulary ids (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+        """Tokens (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
+
+    @abstractmethod
+    def action_logits(self, inputs: Inputs, action_tokens: Tensor | None = None) -> Tensor:
+        """float32 (B, slots, ids): the logits of each slot, where ``action_tokens`` (B, slots) come before it."""
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **options: Any) -> OpenVLAPolicy:
+    def from_pretrained(
+        cls, path: str | Path, unless_saved: Mapping[str, Any] | None = None, **options: Any
+    ) -> OpenVLAPolicy:
         """Host an official checkpoint, or what :meth:`save_pretrained` made of one.
 
         Args:
             path: of the directory.
+            unless_saved: fields of :class:`OpenVLAOptions` that those of the directory go before.
             **options: fields of :class:`OpenVLAOptions` over those that the directory was saved with.
         """
         checkpoint = Checkpoint(path)
         saved = checkpoint.read_json(OPTIONS_FILE) if (checkpoint.path / OPTIONS_FILE).is_file() else {}
-        policy = cls(checkpoint, OpenVLAOptions.from_json({**saved, **options}))
+        policy = cls(checkpoint, OpenVLAOptions.from_json({**(unless_saved or {}), **saved, **options}))
         policy.load_heads(checkpoint.path / HEADS_FILE)
         return policy
 
@@ -111,7 +118,7 @@ class OpenVLAPolicy(Policy):
         """Write an official checkpoint, adapters merged, and beside it the options and the heads of group RL."""
         options = dataclasses.replace(self.options, lora_rank=0)
         with atomic_directory(Path(path)) as folder:
-            write_checkpoint(folder, self.checkpoint, merged_state(self.network))
+            write_checkpoint(folder, self.checkpoint, merged_parameters(self.network))
             (folder / OPTIONS_FILE).write_text(json.dumps(dataclasses.asdict(options), indent=2))
             save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
             self._write_components(folder)
@@ -127,11 +134,11 @@ class OpenVLAPolicy(Policy):
         """Take the parameters outside the network from a file, where it exists."""
         if not path.is_file():
             return
-        state = load_file(path)
-        if {name: each.shape for name, each in state.items()} != {
-            name: each.shape for name, each in self.heads().items()
-        }:
-            raise DamagedAssetsError(f"Expect `{path}` to hold {sorted(self.heads())}, actually: {sorted(state)}.")
+        own = {name: tuple(each.shape) for name, each in self.heads().items()}
+        state = dict(read_tensors(path))
+        given = {name: tuple(each.shape) for name, each in state.items()}
+        if given != own:
+            raise DamagedAssetsError(f"Expect `{path}` to hold {own}, actually: {given}.")
         self.load_state_dict(state, strict=False)
 
     def frozen_copy(self) -> OpenVLAPolicy:
@@ -144,11 +151,19 @@ class OpenVLAPolicy(Policy):
                 parameter.requires_grad_(False)
         return twin
 
-    def evaluate_actions(self, observations: Mapping[str, Tensor], tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """``(value, token_logp, entropy)`` of given tokens."""
-        without = adapters_disabled(self.network) if self.is_reference else nullcontext()
-        with without:
-            return super().evaluate_actions(observations, tokens)
+    def get_action_and_value(self, *arguments: Any, **keywords: Any) -> ActionSample:
+        """Decide, or judge given tokens: see :class:`~policies.interface.Policy`."""
+        with self.own_parameters():
+            return super().get_action_and_value(*arguments, **keywords)
+
+    def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
+        """The critic's estimate, float32 (B,)."""
+        with self.own_parameters():
+            return super().get_value(observations)
+
+    def own_parameters(self) -> AbstractContextManager[None]:
+        """The context in which the network is this policy's: a reference goes without the adapters."""
+        return adapters_disabled(self.network) if self.is_reference else nullcontext()
 
     @property
     def made_for(self) -> dict[str, Any]:
@@ -175,12 +190,11 @@ class OpenVLAPolicy(Policy):
         unnorm_key: str | None = None,
     ) -> Tensor:
         """Greedy actions in the numbers of a data set, float64 (B, K, A); arguments as in :meth:`prepare`."""
-        ids = self.generate(self.prepare(images, instructions, states))
-        return self.unnormalise(self.tokens_of_ids(ids), unnorm_key)
+        return self.unnormalise(self.generate(self.prepare(images, instructions, states)), unnorm_key)
 
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, slots) as the actions an environment takes, float32 (B, K, A)."""
-        actions = self.unnormalise(tokens).float()
+    def decode(self, tokens: Tensor, unnorm_key: str | None = None) -> Tensor:
+        """Tokens (B, slots) as the actions an environment takes, float32 (B, K, A); see :meth:`unnormalise`."""
+        actions = self.unnormalise(tokens, unnorm_key).float()
         if self.platform.signed_gripper:
             # Half open counts as open, as in the original, whose sign of 0 moves nothing.
             actions[..., -1] = torch.where(actions[..., -1] < 0.5, 1.0, -1.0)
@@ -203,17 +217,13 @@ class OpenVLAPolicy(Policy):
             actions = torch.cat([actions[..., :-1], (1.0 - actions[..., -1:]) / 2.0], dim=-1)
         return self.tokens_of(self.action_bounds.normalise(actions).flatten(1))
 
-    def tokens_of_ids(self, ids: Tensor) -> Tensor:
-        """What :meth:`generate` gives, as tokens of this policy."""
-        return ids - self.ids[0]
-
     def normalised(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots) as numbers in [-1, 1]."""
-        return decode_ids(tokens + self.ids[0], self.config.vocabulary_size)
+        return decode_ids(tokens, self.config.vocabulary_size)
 
     def tokens_of(self, numbers: Tensor) -> Tensor:
         """Numbers (B, slots) in [-1, 1] as tokens."""
-        return encode_actions(numbers, self.config.vocabulary_size) - self.ids[0]
+        return encode_actions(numbers, self.config.vocabulary_size)
 
     def bounds_of(self, kind: str, unnorm_key: str | None) -> Bounds:
         """The bounds of ``action`` or ``proprio`` in a data set.
@@ -256,7 +266,7 @@ class OpenVLAPolicy(Policy):
         return None
 
     def _distribution(self, hidden: Tensor, temperature: Tensor | None) -> ActionDistribution:
-        return TokenDistribution(self.network.logits(hidden, *self.ids), temperature)
+        return TokenDistribution(self.network.logits(hidden, *self.ids), temperature, first=self.ids[0])
 
     def _value(self, hidden: Tensor) -> Tensor:
         """float32 (B,), from the hidden state (B, hidden) at the first action slot."""

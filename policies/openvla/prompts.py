@@ -51,8 +51,10 @@ class Prompter:
         check_choice("template", template, TEMPLATES)
         self.template = TEMPLATES[template]
         self.ids = lru_cache(maxsize=4096)(self._ids)
-        if self.ids("")[0] != BOS:
-            raise InvalidArgumentError(f"Expect `{tokenizer}` to begin with the id {BOS}, actually: {self.ids('')[0]}.")
+        actual = {"begin of sequence": self.ids("")[0], "\u2581": self._tokenizer.token_to_id("\u2581")}
+        expected = {"begin of sequence": BOS, "\u2581": SPACE}
+        if actual != expected:
+            raise InvalidArgumentError(f"Expect `{tokenizer}` to have the ids {expected}, actually: {actual}.")
 
     def _ids(self, instruction: str) -> tuple[int, ...]:
         """The ids of one instruction, the begin of the sequence and the final space included."""

@@ -18,7 +18,7 @@ from policies.openvla.policy import OPTIONS_FILE
 from policies.openvla.prompts import SPACE
 from policies.openvla.saving import write_tensors
 from policies.openvla.vision import ViTConfig
-from vla_envs.errors import check_choice
+from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.files import atomic_directory
 
 MEANS = ((0.484375, 0.455078125, 0.40625), (0.5, 0.5, 0.5))
@@ -64,9 +64,11 @@ def write_random_checkpoint(path: Path, size: str = "tiny", seed: int = 0) -> No
         seed: of the weights.
 
     Raises:
-        InvalidArgumentError: an unknown size.
+        InvalidArgumentError: an unknown size, or a path that exists.
     """
     check_choice("size", size, SIZES)
+    if path.exists():
+        raise InvalidArgumentError(f"Expect the path of a new directory, actually: {path}, which exists.")
     config = SIZES[size]
     generator = torch.Generator().manual_seed(seed)
     with torch.device("meta"):
@@ -81,7 +83,7 @@ def write_random_checkpoint(path: Path, size: str = "tiny", seed: int = 0) -> No
                     {"mean": mean, "std": std} for mean, std in zip(config.means, config.stds, strict=True)
                 ]
             },
-            OPTIONS_FILE: {"vision_heads": [tower.heads for tower in config.towers]},
+            OPTIONS_FILE: {"vision_heads": [tower.heads for tower in config.towers], "unnorm_key": "random"},
         }
         for name, content in files.items():
             (folder / name).write_text(json.dumps(content, indent=2))

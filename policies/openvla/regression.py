@@ -65,10 +65,6 @@ class RegressionOpenVLA(ParallelOpenVLA):
         distribution = self._distribution(self._hidden(inputs), temperature)
         return distribution.mode() if temperature is None else distribution.sample()
 
-    def tokens_of_ids(self, ids: Tensor) -> Tensor:
-        """What :meth:`generate` gives: tokens already."""
-        return ids
-
     def normalised(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots): themselves."""
         return tokens

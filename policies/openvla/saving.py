@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -17,20 +16,27 @@ SHARD_BYTES = 5 * 10**9
 """Most bytes in a file, as in the official checkpoints."""
 
 
-def write_checkpoint(folder: Path, source: Checkpoint, state: Mapping[str, Tensor]) -> None:
+def write_checkpoint(folder: Path, source: Checkpoint, parameters: Iterable[tuple[str, Tensor]]) -> None:
     """Write a checkpoint with other parameters.
 
     Args:
         folder: an empty directory.
-        source: whose other files are copied, and whose tensors that no policy uses, such as the last block of the
-            vision transformers, are written again.
-        state: the parameters by their official names.
+        source: whose other files are copied, the code that the original loads among them, and whose tensors that no
+            policy uses, such as the last block of the vision transformers, are written again.
+        parameters: official name and value of each.
     """
     for path in source.path.iterdir():
-        if path.suffix in (".json", ".model") and path.name != INDEX_FILE:
+        if path.suffix in (".json", ".model", ".py", ".txt") and path.name != INDEX_FILE:
             shutil.copyfile(path, folder / path.name)
-    unused = {name: shape for name, shape in source.shapes.items() if name not in state}
-    write_tensors(folder, chain(state.items(), source.tensors(unused)))
+    write_tensors(folder, _with_unused(source, parameters))
+
+
+def _with_unused(source: Checkpoint, parameters: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    written = set()
+    for name, tensor in parameters:
+        written.add(name)
+        yield name, tensor
+    yield from source.tensors({name: shape for name, shape in source.shapes.items() if name not in written})
 
 
 def write_tensors(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:

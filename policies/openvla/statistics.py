@@ -35,8 +35,11 @@ class Bounds(nn.Module):
         names = BOUNDS[bounds]
         if missing := [name for name in names if name not in statistics]:
             raise InvalidArgumentError(f"Expect statistics with {names}, actually: no {missing[0]!r}.")
-        low, high = (torch.tensor(statistics[name], dtype=torch.float64) for name in names)
-        mask = torch.tensor(statistics.get("mask", [True] * len(low)), dtype=torch.bool)
+        try:
+            low, high = (torch.tensor(statistics[name], dtype=torch.float64) for name in names)
+            mask = torch.tensor(statistics.get("mask", [True] * len(low)), dtype=torch.bool)
+        except (TypeError, ValueError) as error:
+            raise InvalidArgumentError(f"Expect {names} and `mask` to be lists of numbers: {error}.") from error
         if not low.shape == high.shape == mask.shape:
             raise InvalidArgumentError(
                 f"Expect bounds and mask of one length, actually: {len(low)}, {len(high)} and {len(mask)}."

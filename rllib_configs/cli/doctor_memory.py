@@ -12,9 +12,11 @@ WAYS: Mapping[str, Training] = {
     "adapters of rank 32": Training(),
     "the same, activations computed twice": Training(gradient_checkpointing=True),
     "all parameters in bfloat16": Training(lora_rank=0, gradient_checkpointing=True),
+    "the same, beside a reference": Training(lora_rank=0, gradient_checkpointing=True, reference=True),
     "all parameters in float32": Training(lora_rank=0, dtype="float32", gradient_checkpointing=True),
+    "the same, Adam in 8 bits": Training(lora_rank=0, dtype="float32", gradient_checkpointing=True, adam_bits=8),
 }
-"""What it is called -> how it trains; Adam remembers in the type of what is trained."""
+"""What it is called -> how it trains; without more words Adam remembers in the type of what is trained."""
 
 
 def memory_table(gigabytes: float) -> Iterator[str]:
@@ -26,13 +28,13 @@ def memory_table(gigabytes: float) -> Iterator[str]:
     if not gigabytes > 0:
         raise InvalidArgumentError(f"Expect `--gpu` to be above 0 (GB), actually: {gigabytes}.")
     yield f"openvla-7b on {gigabytes:g} GB"
-    yield f"  {'in GB':<38}{'model + adapters + gradients + Adam':<38}{'decision':<10}decisions that fit"
+    yield f"  {'in GB':<38}{'model + adapters + gradients + Adam + reference':<50}{'decision':<10}decisions that fit"
     for name, training in WAYS.items():
         parts = plan(SIZES["7b"], training)
-        fixed = (parts.parameters, parts.adapters, parts.gradients, parts.optimizer)
+        fixed = (parts.parameters, parts.adapters, parts.gradients, parts.optimizer, parts.reference)
         most = largest_micro_batch(SIZES["7b"], training, gigabytes)
         yield (
-            f"  {name:<38}{' + '.join(f'{each / 1e9:.1f}' for each in fixed):<38}"
+            f"  {name:<38}{' + '.join(f'{each / 1e9:.1f}' for each in fixed):<50}"
             f"{parts.activations / 1e9:<10.2f}{most or 'does not fit'}"
         )
     yield "Computed from the shapes of all tensors. --ppo.micro-batch-size is at most the number that fits."

@@ -84,6 +84,7 @@ def with_suite(source, target, name):
     config = json.loads((target / "config.json").read_text())
     config["norm_stats"] = {name: config["norm_stats"]["random"]}
     (target / "config.json").write_text(json.dumps(config))
+    (target / "vla_options.json").write_text(json.dumps({"vision_heads": [2, 3]}))
     return target
 
 

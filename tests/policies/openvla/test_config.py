@@ -61,10 +61,28 @@ def test_heads_that_cannot_be_are_refused(random_checkpoint, heads, message):
 
 
 @pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"use_fused_vision_backbone": False}, "DINOv2 beside SigLIP, actually: false"),
+        ({"text_config": None}, "`text_config` to be an object, actually: None"),
+        ({"pad_to_multiple_of": "64"}, "`pad_to_multiple_of` to be an integer, actually: '64'"),
+        ({"pad_to_multiple_of": -64}, "leave 256 of 32064 ids, actually: -64"),
+        ({"pad_to_multiple_of": 32000}, "leave 256 of 32064 ids, actually: 32000"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(changed, fields, message):
+    """By the field's name."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        read_config(changed("config.json", **fields), (2, 3))
+
+
+@pytest.mark.parametrize(
     ("text_config", "message"),
     [
         ({"num_hidden_layers": -1}, "`text_config.num_hidden_layers` to be a positive integer, actually: -1"),
         ({"hidden_size": "big"}, "`text_config.hidden_size` to be a positive integer, actually: 'big'"),
+        ({"rms_norm_eps": "x"}, "`text_config.rms_norm_eps` to be a number, actually: 'x'"),
+        ({"rope_theta": 0}, "`text_config.rope_theta` to be above 0, actually: 0"),
         ({"hidden_size": 33, "num_attention_heads": 2}, "divide the width 33, actually: 2"),
     ],
 )
@@ -74,7 +92,17 @@ def test_sizes_that_cannot_be_are_refused(changed, text_config, message):
         read_config(changed("config.json", text_config=text_config), (2, 3))
 
 
-@pytest.mark.parametrize("params", [[], [{"mean": [0.5] * 3, "std": [0.5] * 3}], [{"mean": [0.5] * 3}] * 2])
+@pytest.mark.parametrize(
+    "params",
+    [
+        None,
+        "x",
+        [],
+        [{"mean": [0.5] * 3, "std": [0.0] * 3}] * 2,
+        [{"mean": [0.5] * 3, "std": [0.5] * 3}],
+        [{"mean": [0.5] * 3}] * 2,
+    ],
+)
 def test_a_normalisation_that_is_not_there_is_refused(changed, params):
     """Both transformers need a mean and a standard deviation."""
     with pytest.raises(InvalidArgumentError, match=r"`tvf_normalize_params` of .* mean and std of 2 towers"):

@@ -42,7 +42,7 @@ def test_activations_are_those_that_autograd_keeps(random_checkpoint, gradient_c
         return tensor
 
     observations = observe(4)
-    tokens = torch.zeros(4, policy.slots, dtype=torch.int64)
+    tokens = torch.full((4, policy.slots), policy.ids[0])
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         logp = policy.evaluate_actions(observations, tokens)[1]
     training = dataclasses.replace(FLOAT32, gradient_checkpointing=gradient_checkpointing)
@@ -58,7 +58,7 @@ def test_the_numbers_of_openvla_7b():
     parts = plan(SIZES["7b"], Training())
     assert parts.parameters / 1e9 == pytest.approx(15.0, abs=0.1)
     assert parts.adapters / 4 == pytest.approx(109.1e6, rel=1e-3)
-    assert parts.total == sum((parts.parameters, parts.adapters, parts.gradients, parts.optimizer, parts.activations))
+    assert parts.total == sum(dataclasses.astuple(parts))
 
 
 def test_the_largest_micro_batch_fits_and_the_next_does_not():
@@ -66,6 +66,18 @@ def test_the_largest_micro_batch_fits_and_the_next_does_not():
     most = largest_micro_batch(SIZES["7b"], Training(), 80.0)
     totals = [plan(SIZES["7b"], Training(micro_batch_size=most + more)).total for more in (0, 1)]
     assert totals[0] <= 0.95 * 80e9 < totals[1]
+
+
+def test_options_that_save_or_cost_memory_are_counted():
+    """A byte of each moment in place of four; a reference as large as the model, unless there are adapters."""
+    full = dataclasses.replace(FLOAT32, lora_rank=0)
+    plain, small, referred = (
+        plan(SIZES["tiny"], dataclasses.replace(full, **changes))
+        for changes in ({}, {"adam_bits": 8}, {"reference": True})
+    )
+    assert small.optimizer == plain.optimizer / 4
+    assert (plain.reference, referred.reference) == (0, plain.parameters)
+    assert plan(SIZES["tiny"], dataclasses.replace(FLOAT32, reference=True)).reference == 0
 
 
 def test_nothing_fits_where_the_parameters_do_not():

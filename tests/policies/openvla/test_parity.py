@@ -111,19 +111,21 @@ def test_greedy_decoding(recorded, openvla, images, i):
     ids = openvla.generate(inputs_of(openvla, images, [i]))
     assert ids[0].tolist() == answers[f"{i}.greedy_tokens"].tolist()
     for key, name in ((None, "action"), ("bridge_orig", "action_bridge")):
-        actions = openvla.unnormalise(ids - FIRST_ID, key)[0, 0]
+        actions = openvla.unnormalise(ids, key)[0, 0]
         np.testing.assert_array_equal(actions.numpy(), answers[f"{i}.{name}"])
 
 
 @EACH
 @torch.no_grad()
 def test_logits_of_every_decoding_step(recorded, openvla, images, i):
-    """With the cache, against those of the original's last 384 ids."""
+    """With the cache: the last 384 and the first 64 ids, and the sum over all."""
     answers = recorded("openvla/expected")
     decoding = openvla.network.decode(*openvla._embed(inputs_of(openvla, images, [i])), steps=6)
     for step, token in enumerate(answers[f"{i}.greedy_tokens"]):
-        logits = openvla.network.logits(decoding.hidden[0], 31680, 32063)
-        assert_close(logits, answers[f"{i}.step_logits_tail384"][step], 2e-5)
+        logits = openvla.network.logits(decoding.hidden[0], 0, 32063)
+        assert_close(logits[31680:], answers[f"{i}.step_logits_tail384"][step], 2e-5)
+        assert_close(logits[:64], answers[f"{i}.step_logits_head64"][step], 2e-5)
+        assert_close(logits.logsumexp(-1), answers[f"{i}.step_logits_lse"][step], 2e-5)
         if step < 6:
             decoding.append(torch.tensor([token]))
 
@@ -133,7 +135,7 @@ def test_logits_of_every_decoding_step(recorded, openvla, images, i):
 def test_hidden_states_of_given_tokens(recorded, openvla, images, i):
     """At once, without the cache."""
     answers = recorded("openvla/expected")
-    given = torch.tensor(answers[f"{i}.given_tokens"])[None] - FIRST_ID
+    given = torch.tensor(answers[f"{i}.given_tokens"])[None]
     hidden = openvla._hidden(inputs_of(openvla, images, [i]), given)
     assert_close(hidden[0], answers[f"{i}.tf_hidden"], 2e-5)
     assert_close(hidden[0, 0], answers[f"{i}.hidden_prompt_last"], 2e-5)
@@ -147,19 +149,19 @@ def test_log_probs_and_entropies(recorded, openvla, full_vocabulary, images, i, 
     """Of the action ids and of the whole vocabulary."""
     answers = recorded("openvla/expected")
     for policy, name in ((openvla, "256"), (full_vocabulary, "fullvocab")):
-        given = torch.tensor(answers[f"{i}.given_tokens"])[None] - policy.ids[0]
+        given = torch.tensor(answers[f"{i}.given_tokens"])[None]
         _, logp, entropy = policy.evaluate_actions(observations_of(images, [i], temperature), given)
         assert_close(logp[0], answers[f"{i}.logp_{name}_T{temperature}"], 2e-5)
         assert_close(entropy[0], answers[f"{i}.entropy_{name}_T{temperature}"], 2e-5)
 
 
 def test_gradients(recorded, openvla, images):
-    """Of two inputs, relative to the largest number of each tensor, and the norms of all 122."""
+    """Of two inputs, relative to the largest number of each tensor."""
     answers, grads = recorded("openvla/expected"), recorded("openvla/expected_grads")
     openvla.zero_grad()
     losses = []
     for i in (0, 1):
-        given = torch.tensor(answers[f"{i}.given_tokens"])[None] - FIRST_ID
+        given = torch.tensor(answers[f"{i}.given_tokens"])[None]
         losses.append(openvla.evaluate_actions(observations_of(images, [i], 1.6), given)[1].sum())
     loss = torch.stack(losses).sum()
     loss.backward()
@@ -186,9 +188,12 @@ def test_parallel_decoding(recorded, oft, images, i):
     answers = recorded("openvla_oft/expected_discrete")
     inputs = inputs_of(oft, images, [i])
     assert_close(oft.action_logits(inputs)[0], answers[f"{i}.logits_256"], 2e-5)
+    everything = oft.network.logits(oft._hidden(inputs)[0], 0, 32063)
+    assert everything.argmax(-1).tolist() == answers[f"{i}.argmax_fullvocab"].tolist()
+    assert_close(everything.logsumexp(-1), answers[f"{i}.logits_lse_fullvocab"], 2e-5)
     ids = oft.generate(inputs)
     assert ids[0].tolist() == answers[f"{i}.greedy_tokens"].tolist()
-    np.testing.assert_array_equal(oft.unnormalise(ids - FIRST_ID)[0].numpy(), answers[f"{i}.actions"])
+    np.testing.assert_array_equal(oft.unnormalise(ids)[0].numpy(), answers[f"{i}.actions"])
 
 
 @EACH
@@ -197,7 +202,7 @@ def test_parallel_decoding(recorded, oft, images, i):
 def test_log_probs_and_entropies_of_parallel_decoding(recorded, oft, images, i, temperature):
     """Of the 56 tokens of a chunk."""
     answers = recorded("openvla_oft/expected_discrete")
-    given = torch.tensor(answers[f"{i}.given_tokens"])[None] - FIRST_ID
+    given = torch.tensor(answers[f"{i}.given_tokens"])[None]
     _, logp, entropy = oft.evaluate_actions(observations_of(images, [i], temperature), given)
     assert_close(logp[0], answers[f"{i}.logp_256_T{temperature}"], 2e-5)
     assert_close(entropy[0], answers[f"{i}.entropy_256_T{temperature}"], 2e-5)
@@ -212,7 +217,7 @@ def test_prompts_of_different_length_in_one_batch(recorded, oft, images):
     for i in range(4):
         assert_close(logits[i], answers[f"{i}.logits_256"], 2e-5)
     assert ids.tolist() == answers["batch.greedy_tokens"].tolist()
-    np.testing.assert_array_equal(oft.unnormalise(ids - FIRST_ID).numpy(), answers["batch.actions"])
+    np.testing.assert_array_equal(oft.unnormalise(ids).numpy(), answers["batch.actions"])
 
 
 @EACH
@@ -243,7 +248,7 @@ def test_the_regression_head(recorded, l1, images, i):
 def test_token_ids_beyond_the_actions_decode_as_in_the_original(recorded, oft):
     """They count as the nearest action id."""
     answers = recorded("openvla_oft/expected_discrete")
-    tokens = torch.tensor(answers["table.token_ids"]) - FIRST_ID
+    tokens = torch.tensor(answers["table.token_ids"])
     np.testing.assert_array_equal(oft.normalised(tokens).numpy(), answers["table.normalized"])
 
 
@@ -259,7 +264,7 @@ def test_the_actor_critic_of_rlinf(openvla_parity, recorded, images, variant):
     rows = list(range(4))
     ids = policy.generate(inputs_of(policy, images, rows))
     assert ids.tolist() == answers["greedy_tokens"].reshape(4, -1).tolist()
-    given = torch.tensor(answers["given_tokens"]).flatten(1) - FIRST_ID
+    given = torch.tensor(answers["given_tokens"]).flatten(1)
     for temperature in ("0.6", "1.0", "1.6"):
         value, logp, entropy = policy.evaluate_actions(observations_of(images, rows, temperature), given)
         assert_close(logp, answers[f"logp_T{temperature}"], 2e-5)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 import torch
@@ -147,10 +148,15 @@ def test_a_reference_stays_as_the_policy_was(load, kind, lora_rank):
     policy, observations = load(kind, lora_rank=lora_rank), observe(2)
     tokens = policy.get_action_and_value(observations).tokens.detach()
     reference, before = policy.frozen_copy(), logp_of(policy, observations, tokens)
+    action, value = policy.act(observations), policy.get_value(observations).detach()
     disturb(policy)
     moved = logp_of(policy, observations, tokens)
     assert (moved - before).abs().max() > 1e-2
     assert torch.equal(logp_of(reference, observations, tokens), before)
+    with torch.no_grad():
+        assert torch.equal(reference.get_action_and_value(observations, tokens).token_logp, before)
+        assert torch.equal(reference.get_value(observations), value)
+    assert torch.equal(reference.act(observations), action)
     assert torch.equal(logp_of(policy, observations, tokens), moved)
     assert (reference.network is policy.network) == bool(lora_rank)
     assert all(each.requires_grad for name, each in policy.named_parameters() if "lora_" in name)
@@ -158,7 +164,7 @@ def test_a_reference_stays_as_the_policy_was(load, kind, lora_rank):
 
 @EVERY_KIND
 def test_recomputed_activations_give_the_same_gradients(load, kind):
-    """Bit for bit, and sampling goes on with its cache."""
+    """And sampling goes on with its cache."""
     observations, gradients = observe(2), []
     for recompute in (False, True):
         torch.manual_seed(0)
@@ -208,6 +214,38 @@ def test_what_is_saved_has_the_official_layout(load, random_checkpoint, tmp_path
     assert file == "model-00001-of-00001.safetensors"
     with safe_open(tmp_path / "policy" / file, "pt") as tensors:
         assert tensors.metadata() == {"format": "pt"}
+
+
+def test_the_code_of_the_original_is_exported_too(load, random_checkpoint, tmp_path):
+    """As data: its configuration points to it."""
+    source = shutil.copytree(random_checkpoint, tmp_path / "source")
+    (source / "modeling_prismatic.py").write_text("raise SystemExit")
+    load_policy("openvla", source).save_pretrained(tmp_path / "policy")
+    assert (tmp_path / "policy" / "modeling_prismatic.py").read_text() == "raise SystemExit"
+
+
+def test_what_a_policy_was_saved_with_goes_before_what_is_usual(load, tmp_path):
+    """And what is asked for before both."""
+    load("openvla_oft", image_keys=("wrist_image",)).save_pretrained(tmp_path / "policy")
+    usual = {"image_keys": ("image",), "template": "openvla-v01", "unnorm_key": None}
+    options = load_policy("openvla_oft", tmp_path / "policy", {"unless_saved": usual}).options
+    assert (options.image_keys, options.template) == (("wrist_image",), "openvla")
+    asked = load_policy("openvla_oft", tmp_path / "policy", {"unless_saved": usual, "image_keys": ("image",)})
+    assert asked.options.image_keys == ("image",)
+
+
+def test_a_chunk_of_robotwin_is_25_actions_of_two_arms(random_checkpoint, tmp_path):
+    """Between the extremes of its data, grippers as they are."""
+    folder = shutil.copytree(random_checkpoint, tmp_path / "robotwin")
+    config = json.loads((folder / "config.json").read_text())
+    bounds = {"min": [-2.0] * 14, "max": [2.0] * 14}
+    config["norm_stats"] = {"random": {"action": bounds}}
+    (folder / "config.json").write_text(json.dumps(config))
+    policy = load_policy("openvla_oft", folder, {"platform": "robotwin"})
+    actions = policy.act(observe(2))
+    assert actions.shape == (2, 25, 14)
+    assert 1.0 < actions.abs().max() <= 2.0
+    torch.testing.assert_close(policy.decode(policy.encode(actions)), actions)
 
 
 def test_half_precision_keeps_positions_and_what_is_trained_in_full(load):
@@ -265,6 +303,22 @@ def test_heads_of_another_policy_are_refused(load, tmp_path):
     )
     with pytest.raises(DamagedAssetsError, match=r"vla_heads\.safetensors` to hold"):
         load_policy("openvla_oft_l1", tmp_path / "numbers")
+
+
+@pytest.mark.parametrize("kept", [0, 40, -1])
+def test_truncated_heads_are_named(load, tmp_path, kept):
+    """With what to do."""
+    load("openvla_oft").save_pretrained(tmp_path / "policy")
+    path = tmp_path / "policy" / "vla_heads.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DamagedAssetsError, match=r"vla_heads\.safetensors.*cut short"):
+        load_policy("openvla_oft", tmp_path / "policy")
+
+
+def test_an_option_of_another_type_is_refused(random_checkpoint):
+    """A number in quotes is a text."""
+    with pytest.raises(InvalidArgumentError, match="`lora_rank` to be like 0, actually: '4'"):
+        load_policy("openvla", random_checkpoint, {"lora_rank": "4"})
 
 
 def test_an_unknown_option_is_refused(random_checkpoint):

@@ -50,6 +50,14 @@ def test_what_is_no_tokenizer_is_refused(tmp_path):
         Prompter(tmp_path / "tokenizer.json")
 
 
+def test_a_tokenizer_of_other_ids_is_refused(random_checkpoint, tmp_path):
+    """Every prompt would end in an unrelated token."""
+    content = (random_checkpoint / "tokenizer.json").read_text().replace("29871", "29870")
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(InvalidArgumentError, match=r"29871.*actually: .*29870"):
+        Prompter(tmp_path / "tokenizer.json")
+
+
 def test_an_unknown_template_is_refused(random_checkpoint):
     """With those that there are."""
     with pytest.raises(

@@ -38,7 +38,11 @@ def test_what_lies_outside_is_clipped():
 
 @pytest.mark.parametrize(
     ("statistics", "message"),
-    [({"q01": [0.0]}, "no 'q99'"), ({"q01": [0.0], "q99": [1.0, 2.0]}, "one length, actually: 1, 2 and 1")],
+    [
+        ({"q01": ["x"], "q99": [1.0]}, "lists of numbers"),
+        ({"q01": [0.0]}, "no 'q99'"),
+        ({"q01": [0.0], "q99": [1.0, 2.0]}, "one length, actually: 1, 2 and 1"),
+    ],
 )
 def test_statistics_that_do_not_fit_are_refused(statistics, message):
     """They would broadcast."""

@@ -15,6 +15,13 @@ def test_a_random_checkpoint_is_made(tmp_path, capsys):
     assert load_policy("openvla", tmp_path / "random").slots == 7
 
 
+def test_what_exists_is_not_replaced(tmp_path, capsys):
+    """It may be a download of an hour."""
+    assert main(["assets", "openvla", "--random", "--to", str(tmp_path)]) == 1
+    assert "which exists" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_downloaded_unasked(tmp_path, capsys):
     """The error says how to."""
     assert main(["assets", "openvla", "--to", str(tmp_path / "official")]) == 1
