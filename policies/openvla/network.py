@@ -39,7 +39,9 @@ class Network(nn.Module):
         self.vision_backbone = VisionBackbone(config.towers)
         self.projector = Projector(sum(tower.width for tower in config.towers), config.hidden_size)
         self.language_model = LlamaForCausalLM(config.llama_config())
-        self.language_model.activation_checkpointing_enable({"use_reentrant": False})
+        # Its name until transformers 5.22, after which Python 3.10 gets no release.
+        old = getattr(self.language_model, "gradient_checkpointing_enable", None)
+        getattr(self.language_model, "activation_checkpointing_enable", old)({"use_reentrant": False})
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, config: NetworkConfig, options: OpenVLAOptions) -> Network:
