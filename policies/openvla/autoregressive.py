@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -34,11 +34,7 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
     @torch.no_grad()
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
         """Tokens (B, slots): greedy ones, or sampled at a ``temperature`` (B, 1)."""
-
-        def choose(slot: int, distribution: ActionDistribution) -> Tensor:
-            return distribution.mode() if temperature is None else distribution.sample()
-
-        return self._decode(inputs, temperature, choose).tokens
+        return self._decode(inputs, temperature, greedy=temperature is None).tokens
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
@@ -52,13 +48,9 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
     def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
         """The critic's estimate, which depends on no token."""
         with self.own_parameters():
-            return self._value_of_prompt(self._inputs(observations))
-
-    def _value_of_prompt(self, inputs: Inputs) -> Tensor:
-        embeddings, valid = self._embed(inputs)
-        return self._value(
-            self.network.causal(embeddings, valid, valid.new_zeros(len(valid), 0, dtype=torch.int64))[:, 0]
-        )
+            embeddings, valid = self._embed(self._inputs(observations))
+            none = valid.new_zeros(len(valid), 0, dtype=torch.int64)
+            return self._value(self.network.causal(embeddings, valid, none)[:, 0])
 
     def get_action_and_value(
         self,
@@ -71,14 +63,8 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
         """Decide slot by slot, or judge given ``tokens`` in one pass."""
         if tokens is not None:
             return super().get_action_and_value(observations, tokens)
-
-        def choose(slot: int, distribution: ActionDistribution) -> Tensor:
-            if greedy:
-                return distribution.mode()
-            return distribution.sample(None if noise is None else noise[:, slot : slot + 1])
-
         with self.own_parameters():
-            return self._decode(self._inputs(observations), observations.get(TEMPERATURE), choose)
+            return self._decode(self._inputs(observations), observations.get(TEMPERATURE), greedy, noise)
 
     def _hidden(self, inputs: Inputs, tokens: Tensor) -> Tensor:
         """(B, slots, hidden): what the logits of each slot are computed from."""
@@ -86,11 +72,9 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
         return self.network.causal(embeddings, valid, tokens[:, :-1])
 
     def _decode(
-        self,
-        inputs: Inputs,
-        temperature: Tensor | None,
-        choose: Callable[[int, ActionDistribution], Tensor],
+        self, inputs: Inputs, temperature: Tensor | None, greedy: bool, noise: Tensor | None = None
     ) -> ActionSample:
+        """Slot after slot; see :meth:`get_action_and_value` for ``greedy`` and ``noise``."""
         decoding = self.network.decode(*self._embed(inputs), self.slots - 1)
         value = self._value(decoding.hidden)
         chosen: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -98,7 +82,8 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
             if chosen:
                 decoding.append(chosen[-1][0][:, 0])
             distribution = self._distribution(decoding.hidden[:, None], temperature)
-            tokens = choose(slot, distribution)
+            draw = None if noise is None else noise[:, slot : slot + 1]
+            tokens = distribution.mode() if greedy else distribution.sample(draw)
             chosen.append((tokens, distribution.log_prob(tokens), distribution.entropy()))
         tokens, logp, entropy = (torch.cat(each, dim=1) for each in zip(*chosen, strict=True))
         return ActionSample(tokens, logp, entropy, value)

@@ -42,7 +42,7 @@ def add_adapters(network: nn.Module, rank: int) -> None:
 def weight_rows(layer: nn.Module, first: int, last: int) -> Tensor:
     """Rows of a linear layer's weight, its adapter included, (last - first + 1, inputs)."""
     weight = cast(Tensor, layer.weight)[first : last + 1]
-    if not isinstance(layer, LoraLayer) or layer.disable_adapters or layer.merged:
+    if not isinstance(layer, LoraLayer) or layer.disable_adapters:
         return weight
     (name,) = layer.active_adapters
     low, high = layer.lora_A[name].weight, layer.lora_B[name].weight[first : last + 1]

@@ -59,12 +59,6 @@ class RegressionOpenVLA(ParallelOpenVLA):
             )
         return inputs._replace(states=self.proprio_bounds.normalise(states).float())
 
-    @torch.no_grad()
-    def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
-        """Normalised actions, float32 (B, slots): the means, or sampled at a ``temperature`` (B, 1)."""
-        distribution = self._distribution(self._hidden(inputs), temperature)
-        return distribution.mode() if temperature is None else distribution.sample()
-
     def normalised(self, tokens: Tensor) -> Tensor:
         """Tokens (B, slots): themselves."""
         return tokens

@@ -131,16 +131,14 @@ class LayerScale(nn.Module):
 
 
 class VisionBackbone(nn.Module):
-    """One or two vision transformers side by side, each with pixels of its own normalisation."""
+    """Two vision transformers side by side, each with pixels of its own normalisation."""
 
     def __init__(self, configs: Sequence[ViTConfig]) -> None:
         super().__init__()
-        self.featurizer = VisionTransformer(configs[0])
-        if len(configs) == 2:
-            self.fused_featurizer = VisionTransformer(configs[1])
+        self.featurizer, self.fused_featurizer = map(VisionTransformer, configs)
 
     def forward(self, pixel_values: Tensor, recompute: bool = False) -> Tensor:
-        """Images (B, 3 * transformers, H, W) to features (B, patches, sum of widths)."""
+        """Images (B, 6, H, W) to features (B, patches, sum of widths)."""
         pixels = pixel_values.split(3, dim=1)
         features = [transformer(each, recompute) for transformer, each in zip(self.children(), pixels, strict=True)]
         return torch.cat(features, dim=2)

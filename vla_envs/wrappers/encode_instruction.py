@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION, MAX_INSTRUCTION_LENGTH
+from vla_envs.wrappers.instruction_space import replaced_instruction, without_instruction
 from vla_envs.wrappers.order import check_order
 
 INSTRUCTION_BYTES = "instruction_bytes"
@@ -65,16 +66,13 @@ class EncodeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArgs)
 
     def __init__(self, env: gym.Env) -> None:
         check_order(self, env)
-        space = env.observation_space
-        if not isinstance(space, spaces.Dict) or INSTRUCTION not in space.spaces:
-            raise InvalidArgumentError(f"Expect the observation space to have `{INSTRUCTION}`, actually: {space}.")
+        encoded = spaces.Box(0, 255, (MAX_INSTRUCTION_LENGTH,), np.uint8)
+        space = replaced_instruction(env, INSTRUCTION_BYTES, encoded)
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
-        others = {key: each for key, each in space.spaces.items() if key != INSTRUCTION}
-        encoded = spaces.Box(0, 255, (MAX_INSTRUCTION_LENGTH,), np.uint8)
-        self.observation_space = spaces.Dict({**others, INSTRUCTION_BYTES: encoded})
+        self.observation_space = space
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         """The observation with bytes in place of the instruction."""
-        others = {key: each for key, each in observation.items() if key != INSTRUCTION}
-        return {**others, INSTRUCTION_BYTES: encode_instruction(observation[INSTRUCTION])}
+        encoded = encode_instruction(observation[INSTRUCTION])
+        return {**without_instruction(observation), INSTRUCTION_BYTES: encoded}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION
+from vla_envs.wrappers.instruction_space import replaced_instruction, without_instruction
 from vla_envs.wrappers.order import check_order
 
 INSTRUCTION_TOKENS = "instruction_tokens"
@@ -58,19 +59,16 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
 
     def __init__(self, env: gym.Env, length: int = 24) -> None:
         check_order(self, env)
-        space = env.observation_space
-        if not isinstance(space, spaces.Dict) or INSTRUCTION not in space.spaces:
-            raise InvalidArgumentError(f"Expect the observation space to have `{INSTRUCTION}`, actually: {space}.")
         if length < 1:
             raise InvalidArgumentError(f"Expect the `length` to be at least 1, actually: {length!r}.")
+        tokens = spaces.Box(0, VOCABULARY_SIZE - 1, (length,), np.int64)
+        space = replaced_instruction(env, INSTRUCTION_TOKENS, tokens)
         gym.utils.RecordConstructorArgs.__init__(self, length=length)
         gym.ObservationWrapper.__init__(self, env)
         self.length = length
-        others = {key: each for key, each in space.spaces.items() if key != INSTRUCTION}
-        tokens = spaces.Box(0, VOCABULARY_SIZE - 1, (length,), np.int64)
-        self.observation_space = spaces.Dict({**others, INSTRUCTION_TOKENS: tokens})
+        self.observation_space = space
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         """The observation with word ids in place of the instruction."""
-        others = {key: each for key, each in observation.items() if key != INSTRUCTION}
-        return {**others, INSTRUCTION_TOKENS: hash_words(observation[INSTRUCTION], self.length)}
+        tokens = hash_words(observation[INSTRUCTION], self.length)
+        return {**without_instruction(observation), INSTRUCTION_TOKENS: tokens}
