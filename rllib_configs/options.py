@@ -69,6 +69,10 @@ LEAST: Mapping[str, float] = {
 """Field of an experiment -> its least value; None passes where a field may be None. Others are checked where used."""
 
 
+INSTRUCTIONS = ("words", "text")
+"""What may be observed of an instruction."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """Which tasks, and what the policy sees of them."""
@@ -135,9 +139,12 @@ class Environment:
         """Check that the id is registered and that its environment takes the options.
 
         Raises:
-            InvalidArgumentError: an option that the environment does not have, such as a suite.
+            InvalidArgumentError: an unknown ``instruction``, or an option that the environment does not have, such as a
+                suite.
             gymnasium.error.Error: no such id.
         """
+        if self.instruction is not None:
+            check_choice("environment.instruction", self.instruction, INSTRUCTIONS)
         try:
             creator = find_spec(self.id).entry_point
         except ModuleNotFoundError as error:

@@ -257,3 +257,11 @@ def test_a_checkpoint_is_found_from_any_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     keywords = Experiment(policy=PolicyConfig(path="runs/first/policy")).policy_keywords()
     assert keywords["path"] == str(tmp_path / "runs" / "first" / "policy")
+
+
+def test_an_unknown_form_of_the_instruction_is_refused():
+    """It would count as words."""
+    with pytest.raises(
+        InvalidArgumentError, match=r"`environment\.instruction` to be one of 'words', 'text', actually: 'x'"
+    ):
+        Experiment(environment=Environment(instruction="x")).validate()
