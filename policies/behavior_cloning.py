@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from policies.finite import NONFINITE_STEPS_IN_A_ROW
 from policies.interface import Policy
+from vla_envs.errors import NonFiniteError
 
 WARM_UP_STEPS = 50
 """Number of gradient steps until the full learning rate."""
@@ -54,6 +56,7 @@ def clone(
 
     Raises:
         ValueError: there are no rows.
+        NonFiniteError: the loss or its gradient is not finite, several times in a row; such steps are not taken.
     """
     if not len(demonstrations):
         raise ValueError("Expect at least one demonstrated state to clone, actually: none.")
@@ -63,13 +66,22 @@ def clone(
         optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, 1.0) * (1.0 - step / steps)
     )
     policy.train()
+    not_taken = 0
     for step in range(1, steps + 1):
         rows = rng.integers(len(demonstrations), size=batch_size)
         loss = policy.cloning_loss(*_batch(demonstrations, rows, _device(policy)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-        optimizer.step()
+        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        not_taken = 0 if (loss + norm).isfinite() else not_taken + 1
+        if not_taken == NONFINITE_STEPS_IN_A_ROW:
+            raise NonFiniteError(
+                f"Cloning ends at step {step} of {steps}, because the loss ({loss.item()}) or its gradient "
+                f"({norm.item()}) was not finite in {not_taken} steps in a row: lower the learning rate of {lr:g} "
+                "(--bc.lr), or look for NaN in the demonstrations."
+            )
+        if not not_taken:
+            optimizer.step()
         schedule.step()
         on_step(step, loss.item())
     policy.eval()

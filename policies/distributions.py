@@ -159,4 +159,4 @@ def negative_log_likelihood(distribution: ActionDistribution, tokens: Tensor, ma
         mask: (B, K), 1 for the actions that exist; each has slots / K tokens.
     """
     token_mask = mask.repeat_interleave(tokens.shape[1] // mask.shape[1], dim=1)
-    return -(distribution.log_prob(tokens) * token_mask).sum() / token_mask.sum()
+    return -distribution.log_prob(tokens).where(token_mask.bool(), 0.0).sum() / token_mask.sum()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
+from policies.finite import check_finite
 
 
 class ActionSample(NamedTuple):
@@ -140,7 +141,13 @@ class Policy(nn.Module, ABC):
 
     @torch.no_grad()
     def act(self, observations: Mapping[str, Tensor]) -> Tensor:
-        """Return the greedy action chunk, float32 (B, K, A), for observations on any device."""
+        """Return the greedy action chunk, float32 (B, K, A), for observations on any device.
+
+        Raises:
+            NonFiniteError: no action is the most probable one, because a weight or an observation is not finite.
+        """
         device = next((each.device for each in self.parameters()), torch.device("cpu"))
         here = {key: each.to(device) for key, each in observations.items()}
-        return self.decode(self.get_action_and_value(here, greedy=True).tokens)
+        sample = self.get_action_and_value(here, greedy=True)
+        check_finite([("log-probabilities of actions", sample.token_logp)], "Look for NaN in weights and observations.")
+        return self.decode(sample.tokens)

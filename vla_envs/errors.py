@@ -19,6 +19,7 @@ __all__ = [
     "InvalidActionError",
     "InvalidArgumentError",
     "MissingAssetsError",
+    "NonFiniteError",
     "RendererUnavailableError",
     "UnknownCameraError",
     "UnknownInitStateError",
@@ -69,6 +70,10 @@ class DamagedAssetsError(VLAEnvsError, OSError):
 
 class RendererUnavailableError(VLAEnvsError, RuntimeError):
     """No OpenGL (or Vulkan) library could be loaded to draw with."""
+
+
+class NonFiniteError(VLAEnvsError, FloatingPointError):
+    """A number that a run rests on is NaN or infinite: a weight, a loss, an observation or a reward."""
 
 
 class WorkerError(VLAEnvsError, RuntimeError):

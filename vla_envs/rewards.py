@@ -24,7 +24,7 @@ def efficiency_reward(success: ArrayLike, steps: ArrayLike, max_steps: ArrayLike
         0 for a failure, else a number in [0.5, 1]; the shape is that of the broadcast arguments.
 
     Raises:
-        InvalidArgumentError: steps below 0 or above max_steps, or max_steps below 1.
+        InvalidArgumentError: steps that are not from 0 to max_steps, or max_steps that is not a number of at least 1.
 
     >>> efficiency_reward([True, True, True, False], [100, 250, 500, 100], 500).round(4).tolist()
     [0.8333, 0.6667, 0.5, 0.0]
@@ -45,7 +45,7 @@ def step_penalty(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
         [-1, 0]; the shape is that of the broadcast arguments.
 
     Raises:
-        InvalidArgumentError: steps below 0 or above max_steps, or max_steps below 1.
+        InvalidArgumentError: steps that are not from 0 to max_steps, or max_steps that is not a number of at least 1.
 
     >>> step_penalty([100, 500], 500).tolist()
     [-0.2, -1.0]
@@ -63,7 +63,7 @@ def energy_penalty(actions: ArrayLike) -> NDArray[np.float64]:
         (...) in [-1, 0].
 
     Raises:
-        InvalidArgumentError: no step, or fewer than two axes.
+        InvalidArgumentError: no step, fewer than two axes, or a number that is not finite.
 
     >>> float(energy_penalty([[0.5, -0.5], [0.0, 0.0]]))
     -0.125
@@ -81,7 +81,7 @@ def smoothness_penalty(actions: ArrayLike) -> NDArray[np.float64]:
         (...) in [-1, 0]; -1 where every action is the extreme opposite of the one before.
 
     Raises:
-        InvalidArgumentError: no step, or fewer than two axes.
+        InvalidArgumentError: no step, fewer than two axes, or a number that is not finite.
 
     >>> float(smoothness_penalty([[1.0], [-1.0], [-1.0]]))
     -0.5
@@ -107,7 +107,7 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
         weights: a finite weight for each of them, by the same names.
 
     Raises:
-        InvalidArgumentError: no objectives, names that differ, or a weight that is not finite.
+        InvalidArgumentError: no objectives, names that differ, or a weight or an objective that is not finite.
 
     >>> reward = weighted_reward({"success": [1.0, 0.0], "steps": [-0.5, -1.0]}, {"success": 1.0, "steps": 0.5})
     >>> reward.total.tolist(), reward.terms["steps"].tolist()
@@ -120,14 +120,17 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
     if not all(map(math.isfinite, weights.values())):
         raise InvalidArgumentError(f"Expect finite `weights`, actually: {dict(weights)}.")
     terms = {name: weights[name] * np.asarray(each, np.float64) for name, each in objectives.items()}
+    if not all(np.isfinite(each).all() for each in terms.values()):
+        raise InvalidArgumentError(f"Expect finite `objectives`, actually: {dict(objectives)}.")
     return WeightedReward(np.asarray(sum(terms.values())), terms)
 
 
 def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
     steps, max_steps = np.asarray(steps), np.asarray(max_steps)
-    if np.any(max_steps < 1):
+    # Said so that NaN, with which every comparison fails, is refused too.
+    if not ((max_steps >= 1) & np.isfinite(max_steps)).all():
         raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {max_steps.tolist()}.")
-    if np.any((steps < 0) | (steps > max_steps)):
+    if not ((steps >= 0) & (steps <= max_steps)).all():
         raise InvalidArgumentError(
             f"Expect `steps` to be from 0 to `max_steps` ({max_steps.tolist()}), actually: {steps.tolist()}."
         )
@@ -140,4 +143,6 @@ def _check_actions(actions: ArrayLike) -> NDArray[np.float64]:
         raise InvalidArgumentError(
             f"Expect `actions` of shape (..., T, A) with at least one step, actually: {checked.shape}."
         )
+    if not np.isfinite(checked).all():
+        raise InvalidArgumentError(f"Expect finite `actions`, actually: {checked.tolist()}.")
     return checked

@@ -25,7 +25,7 @@ class Bounds(nn.Module):
         margin: what is added to the width; OpenVLA-OFT adds 1e-8, OpenVLA nothing.
 
     Raises:
-        InvalidArgumentError: the statistics lack a bound, or are of different lengths.
+        InvalidArgumentError: the statistics lack a bound, have one that is not finite, or are of different lengths.
     """
 
     low: Tensor
@@ -46,6 +46,8 @@ class Bounds(nn.Module):
             raise InvalidArgumentError(
                 f"Expect bounds and mask of one length, actually: {len(low)}, {len(high)} and {len(mask)}."
             )
+        if not (low.isfinite() & high.isfinite()).all():
+            raise InvalidArgumentError(f"Expect finite {names}, actually: {low.tolist()} and {high.tolist()}.")
         self.margin = margin
         for name, each in (("low", low), ("high", high), ("mask", mask)):
             self.register_buffer(name, each, persistent=False)

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from policies.finite import check_finite
 from policies.openvla.config import Shape, checked
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
 
@@ -157,6 +158,7 @@ def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
     except Exception as error:  # a damaged file makes torch raise nearly anything
         reason = " ".join(str(error).split())
         raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {reason}") from error
+    check_finite(module.named_parameters(), f"`{path}` is damaged: download it again.")
     return module.float()
 
 
@@ -235,4 +237,5 @@ def _read(file: safe_open, path: Path, name: str, shape: Shape) -> Tensor:
             f"Expect the tensor {name!r} of `{path}` to have the shape {shape}, actually: {tuple(tensor.shape)}. "
             f"Was it made for another configuration?"
         )
+    check_finite([(name, tensor)], f"`{path}` is damaged: download it again.")
     return tensor

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, TokenDistribution
+from policies.finite import check_finite
 from policies.interface import ActionSample, Policy
 from policies.openvla.actions import Bounds, decode_ids, encode_actions, statistics_of
 from policies.openvla.checkpoint import Checkpoint, read_tensors, write_checkpoint
@@ -96,6 +97,7 @@ class OpenVLAPolicy(Policy):
 
     def save_pretrained(self, path: str | Path) -> None:
         """Write an official checkpoint with adapters merged, and beside it the options and the parameters of RL."""
+        check_finite(self.named_parameters(), f"Nothing is written to {path}.")
         with atomic_directory(Path(path)) as folder:
             write_checkpoint(folder, self.checkpoint, merged_parameters(self.network))
             (folder / OPTIONS_FILE).write_text(self.options.replace(lora_rank=0).to_json())
@@ -118,6 +120,7 @@ class OpenVLAPolicy(Policy):
         given = {name: tuple(each.shape) for name, each in state.items()}
         if given != own:
             raise DamagedAssetsError(f"Expect `{path}` to hold {own}, actually: {given}.")
+        check_finite(state.items(), f"`{path}` is damaged: take an earlier one.")
         self.load_state_dict(state, strict=False)
 
     def frozen_copy(self) -> OpenVLAPolicy:

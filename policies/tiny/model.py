@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
+from policies.finite import check_finite
 from policies.heads import GaussianHead, TokenHead
 from policies.interface import Policy
 from policies.tiny.bounds import ActionBounds
@@ -146,6 +147,7 @@ class TinyPolicy(Policy):
         Raises:
             MissingAssetsError: the directory lacks its configuration or its weights.
             InvalidArgumentError: a file is damaged, of another version, or does not fit the other.
+            NonFiniteError: a weight is NaN or infinite.
         """
         folder = Path(path)
         for name in (CONFIG_FILE, WEIGHTS_FILE):
@@ -160,10 +162,18 @@ class TinyPolicy(Policy):
             raise InvalidArgumentError(
                 f"`{folder / WEIGHTS_FILE}` is damaged or does not fit {CONFIG_FILE} beside it: {error}"
             ) from error
+        check_finite(
+            policy.named_parameters(), f"`{folder / WEIGHTS_FILE}` is of a training that failed: take an earlier one."
+        )
         return policy
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Write weights and configuration to a directory, replacing it as a whole."""
+        """Write weights and configuration to a directory, replacing it as a whole.
+
+        Raises:
+            NonFiniteError: a weight is NaN or infinite; what was there stays.
+        """
+        check_finite(self.named_parameters(), f"Nothing is written to {path}.")
         with atomic_directory(Path(path)) as folder:
             (folder / CONFIG_FILE).write_text(self.config.to_json())
             save_file({key: each.contiguous() for key, each in self.state_dict().items()}, folder / WEIGHTS_FILE)

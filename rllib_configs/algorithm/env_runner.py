@@ -20,9 +20,11 @@ from ray.rllib.utils.metrics import SAMPLE_TIMER, WEIGHTS_SEQ_NO
 from ray.rllib.utils.numpy import convert_to_numpy
 
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory
-from rllib_configs.algorithm.sampled_group import NOISE, TOKEN_MASK, SampledGroup, executed_tokens
+from rllib_configs.algorithm.sampled_group import NOISE, REF_LOGP, TOKEN_LOGP, TOKEN_MASK, SampledGroup, executed_tokens
 from rllib_configs.algorithm.scoring import is_valid, score_group
+from vla_envs.errors import NonFiniteError
 from vla_envs.group import GroupStart, GroupVectorEnv, NumberedStarts, Transition, rollout
+from vla_envs.group.temperature import check_temperatures
 from vla_envs.spec import TEMPERATURE, Prompt
 
 
@@ -161,7 +163,7 @@ class TokenSampler:
     ) -> None:
         self.module = module
         self.device = next(module.parameters()).device
-        self.temperatures = np.tile(np.asarray(temperatures, np.float32), len(starts))[:, None]
+        self.temperatures = np.tile(check_temperatures(temperatures, group_size), len(starts))[:, None]
         self.forward = module.forward_exploration if explore else module.forward_inference
         # From 1 on: NumPy ignores zeros at the end of a seed, and the seed itself draws the prompt.
         seeds = [[start.seed, place] for start in starts for place in range(1, group_size + 1)]
@@ -176,6 +178,9 @@ class TokenSampler:
         if self.noise is not None:
             batch[NOISE] = self._tensor(np.stack([next(self.noise[env]) for env in running]))
         outputs: Any = convert_to_numpy(self.forward(batch))
+        for key in (TOKEN_LOGP, REF_LOGP):
+            if not np.isfinite(outputs.get(key, 0.0)).all():
+                raise NonFiniteError(f"Expect a policy of finite weights, actually its `{key}` is not finite.")
         actions = outputs.pop(Columns.ACTIONS)
         return actions, {**outputs, TEMPERATURE: self.temperatures[running]}
 

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from rllib_configs.algorithm.sampled_group import SampledGroup
-from vla_envs.errors import WorkerError
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError
 from vla_envs.group import GroupStart
 
 MAX_ATTEMPTS = 3
@@ -77,6 +77,7 @@ class GroupSampler:
 
         Raises:
             WorkerError: no process is left and none comes back, or one after the other fails.
+            InvalidArgumentError, InvalidActionError, NonFiniteError: what is sampled cannot be trained on.
         """
         self.last_error, self._failures = DIED, 0
         runners = self.runners.num_remote_env_runners()
@@ -107,6 +108,8 @@ class GroupSampler:
                 tags=TAG, timeout_seconds=POLL_SECONDS
             )
             for runner, outcome in ready:
+                if isinstance(outcome, VLAEnvsError):  # it would come again, wherever the round is sampled
+                    raise outcome
                 if isinstance(outcome, str):
                     self._replace(runner, outcome)
                     continue
@@ -184,5 +187,7 @@ def _sample(runner: Any, starts: Sequence[GroupStart], inputs: Mapping[str, Any]
     """What the runner samples, or how it failed: RLlib would end the process and leave that unsaid."""
     try:
         return runner.sample_groups(starts, **inputs)
+    except (InvalidActionError, InvalidArgumentError, NonFiniteError) as error:
+        return error
     except Exception:  # whatever it is, the driver decides
         return traceback.format_exc()

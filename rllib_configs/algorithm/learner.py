@@ -12,20 +12,28 @@ import torch
 from numpy.typing import NDArray
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.learner import DEFAULT_OPTIMIZER
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from ray.rllib.utils.schedules.scheduler import Scheduler
 from torch import Tensor, distributed
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import get_total_norm, parameters_to_vector, vector_to_parameters
 
+from policies.finite import NONFINITE_STEPS_IN_A_ROW
 from rllib_configs.algorithm.batching import GroupTrainingData, Rows, Timesteps, minibatches
-from rllib_configs.algorithm.loss import Coefficients, Loss, ppo_loss
+from rllib_configs.algorithm.loss import LOSS_TERMS, Coefficients, Loss, ppo_loss
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE, MEAN_LOG_RATIO, TOKEN_LOGP, TOKEN_MASK
 from rllib_configs.algorithm.scoring import generalized_advantages
 from vla_envs.errors import require_extra
 
+GRADIENT_NORM = f"gradients_{DEFAULT_OPTIMIZER}_global_norm"
+"""RLlib's metric of the gradient of the last step; NaN where it was not taken."""
+NONFINITE_STEPS = "nonfinite_steps"
+"""Metric: gradient steps of an update whose loss or gradient was not finite, and which were not taken."""
+NONFINITE_IN_A_ROW = "num_nonfinite_steps_in_a_row"
+"""Metric: how many of them the last steps were."""
 LEAST_STD = 1e-4
 """Smallest standard deviation that advantages of a critic are divided by, as in RLlib."""
 
@@ -47,6 +55,7 @@ class VLALearner(TorchLearner):
         """Build the module, its optimizer and the schedule of the entropy bonus."""
         super().build()
         self.policy_module.eval()  # forward passes see to that too, but the critic is asked before the first of them
+        self.nonfinite_in_a_row = 0
         self.entropy_coeff = Scheduler(
             fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
         )
@@ -85,6 +94,8 @@ class VLALearner(TorchLearner):
     ) -> Any:
         """Several passes over the trajectories, with a gradient step for each minibatch.
 
+        A step whose loss or gradient is not finite is not taken, by any of the learners.
+
         Args:
             training_data: this learner's share.
             timesteps: lifetime counters, for RLlib's schedules.
@@ -92,7 +103,6 @@ class VLALearner(TorchLearner):
             kl_coeff: weight of the KL from the reference policy in the loss.
             **kwargs: what RLlib adds; it has no meaning here.
         """
-        config = self.config
         self.before_gradient_based_update(timesteps=timesteps)
         episodes: Any = training_data.episodes or []
         sampled = Timesteps(episodes)
@@ -101,14 +111,11 @@ class VLALearner(TorchLearner):
         self._add_advantages(sampled)
         self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
         coefficients, means = self._coefficients(kl_coeff), Means()
-        for epoch in range(config.num_epochs):
-            whole = config.ratio_level == "trajectory"
-            for rows in minibatches(training_data, config.minibatch_size, [*seed, 1 + epoch], whole):
-                self._gradient_step(sampled, rows, coefficients, means)
-        (contributors,) = self._sum_over_learners([bool(means.sums)])
-        self.metrics.log_dict(means.of(int(contributors)), key=DEFAULT_MODULE_ID, window=1)
-        worst = {"first_ratio_error": float(means.ratio_error), PEAK_MEMORY: peak_memory(self._device)}
-        self.metrics.log_dict(worst, key=DEFAULT_MODULE_ID, reduce="max", window=1)
+        for rows in self._minibatches(training_data, seed):
+            self._gradient_step(sampled, rows, coefficients, means)
+            if self.nonfinite_in_a_row == NONFINITE_STEPS_IN_A_ROW:
+                break  # the driver ends the run
+        self._log_means(means)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
 
@@ -139,15 +146,32 @@ class VLALearner(TorchLearner):
         num_tokens, num_rows = self._sum_over_learners([sampled.num_tokens(rows), len(rows.steps)])
         if self.config.ratio_level == "trajectory":
             self._add_log_ratios(sampled, rows)
+        total = torch.zeros((), device=self._device)
         for part in self._micro_batches(rows):
             batch = sampled.batch(part, self._device)
             loss = ppo_loss(batch, self.policy_module.forward_train(batch), coefficients, num_tokens, num_rows)
             loss.total.backward()
             means.add(loss)
-        means.steps += 1
+            total += loss.total.detach()
         self._add_up_gradients()
         gradients = {ref: each.grad for ref, each in self._params.items() if each.grad is not None}
-        self.apply_gradients(self.postprocess_gradients(gradients))
+        taken = self._is_finite(total, gradients)
+        if taken:
+            self.apply_gradients(self.postprocess_gradients(gradients))
+        else:
+            self.metrics.log_value((DEFAULT_MODULE_ID, GRADIENT_NORM), float("nan"), window=1)
+        means.count(taken)
+        self.nonfinite_in_a_row = 0 if taken else self.nonfinite_in_a_row + 1
+
+    def _is_finite(self, loss: Tensor, gradients: Mapping[Any, Tensor]) -> bool:
+        """Whether the loss of all learners and the gradient, which they have added up, are finite."""
+        largest = get_total_norm(list(gradients.values()), torch.inf)
+        return bool(np.isfinite(self._sum_over_learners(torch.stack([loss, largest.to(loss)]).tolist())).all())
+
+    def _minibatches(self, data: GroupTrainingData, seed: Sequence[int]) -> Iterator[Rows]:
+        whole = self.config.ratio_level == "trajectory"
+        for epoch in range(self.config.num_epochs):
+            yield from minibatches(data, self.config.minibatch_size, [*seed, 1 + epoch], whole)
 
     def _micro_batches(self, rows: Rows) -> Iterator[Rows]:
         return rows.split(self.config.micro_batch_size or max(1, len(rows.steps)))
@@ -160,7 +184,7 @@ class VLALearner(TorchLearner):
             batch = sampled.batch(part, self._device)
             logp = self.policy_module.forward_train(batch)[TOKEN_LOGP]
             mask = batch[TOKEN_MASK]
-            log_ratio = (logp - batch[TOKEN_LOGP]) * mask
+            log_ratio = (logp - batch[TOKEN_LOGP]).where(mask, 0.0)
             np.add.at(sums, part.trajectories, log_ratio.sum(1).double().cpu().numpy())
             np.add.at(counts, part.trajectories, mask.sum(1).cpu().numpy())
         for index in np.unique(rows.trajectories):
@@ -218,6 +242,19 @@ class VLALearner(TorchLearner):
         distributed.all_reduce(together)
         vector_to_parameters(together, gradients)
 
+    def _log_means(self, means: Means) -> None:
+        """Log what all learners report together: RLlib's own mean over learners would leave NaN out."""
+        totals = [float(means.sums.get(name, 0.0)) for name in LOSS_TERMS]
+        has_terms = [name in means.sums for name in LOSS_TERMS]
+        sums = self._sum_over_learners([*totals, *has_terms, torch.isnan(means.ratio_error)])
+        terms = zip(LOSS_TERMS, sums, sums[len(LOSS_TERMS) :], strict=False)
+        values = {name: total / means.steps for name, total, learners in terms if learners}
+        counts = {NONFINITE_STEPS: means.nonfinite_steps, NONFINITE_IN_A_ROW: self.nonfinite_in_a_row}
+        self.metrics.log_dict({**values, **counts}, key=DEFAULT_MODULE_ID, window=1)
+        ratio_error = float("nan") if sums[-1] else float(means.ratio_error)
+        worst = {"first_ratio_error": ratio_error, PEAK_MEMORY: peak_memory(self._device)}
+        self.metrics.log_dict(worst, key=DEFAULT_MODULE_ID, reduce="max", window=1)
+
     def _log_weights_behind(self, sampled: Timesteps) -> None:
         """How many updates the weights that acted were behind those that learn: 0, unless a sync was lost."""
         acted = [each[WEIGHTS_SEQ_NO] for each in sampled.columns]
@@ -227,20 +264,24 @@ class VLALearner(TorchLearner):
 
 
 class Means:
-    """Metrics of an update, as means over its minibatches."""
+    """Metrics of an update, as sums of this learner's parts of the means over its minibatches."""
 
     def __init__(self) -> None:
         self.steps = 0
+        self.nonfinite_steps = 0
+        """Those of them that were not taken."""
         self.sums: dict[str, Tensor | float] = defaultdict(float)
-        self.ratio_error: Tensor | float = 0.0
+        self.ratio_error = torch.zeros(())
 
     def add(self, loss: Loss) -> None:
         """Take note of a micro-batch."""
         for key, term in loss.terms.items():
             self.sums[key] = self.sums[key] + term.detach()
         if self.steps == 0:
-            self.ratio_error = max(self.ratio_error, loss.ratio_error.detach())
+            # Unlike `max`, `maximum` keeps NaN.
+            self.ratio_error = torch.maximum(self.ratio_error.to(loss.ratio_error), loss.ratio_error.detach())
 
-    def of(self, contributors: int) -> dict[str, float]:
-        """The means. RLlib averages over the learners that had any timestep, whose parts have to be added."""
-        return {key: contributors * float(total) / self.steps for key, total in self.sums.items()}
+    def count(self, taken: bool) -> None:
+        """Take note of a gradient step."""
+        self.steps += 1
+        self.nonfinite_steps += not taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,10 @@ from ray.rllib.core.learner.learner import ENTROPY_KEY, POLICY_LOSS_KEY, VF_LOSS
 from torch import Tensor
 
 from rllib_configs.algorithm.sampled_group import MEAN_LOG_RATIO, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, TOKEN_MASK
+from vla_envs.errors import NonFiniteError
+
+LOSS_TERMS = (POLICY_LOSS_KEY, ENTROPY_KEY, "approx_kl", "clip_fraction", "reference_kl", VF_LOSS_KEY)
+"""Names of all terms that a :class:`Loss` may have."""
 
 
 class Coefficients(NamedTuple):
@@ -45,12 +50,14 @@ def ppo_loss(
         num_tokens: executed tokens of the whole minibatch.
         num_rows: timesteps of the whole minibatch.
     """
-    logp, mask = forward[TOKEN_LOGP], batch[TOKEN_MASK].float()
+    mask = batch[TOKEN_MASK].bool()
+    # Masked before `exp`: whatever stands where nothing ran, infinity times 0 would be no number.
+    logp = forward[TOKEN_LOGP].where(mask, 0.0)
+    log_ratio = (logp - batch[TOKEN_LOGP]).where(mask, 0.0)
 
     def mean(values: Tensor) -> Tensor:
-        return (values * mask).sum() / num_tokens
+        return values.where(mask, 0.0).sum() / num_tokens
 
-    log_ratio = logp - batch[TOKEN_LOGP]
     ratio = trajectory_ratio(logp, batch[MEAN_LOG_RATIO]) if MEAN_LOG_RATIO in batch else log_ratio.exp()
     surrogate = clipped_surrogate(
         ratio, batch[Columns.ADVANTAGES][:, None], coefficients.clip_low, coefficients.clip_high
@@ -60,18 +67,23 @@ def ppo_loss(
         POLICY_LOSS_KEY: -mean(surrogate),
         ENTROPY_KEY: mean(forward[TOKEN_ENTROPY]),
         "approx_kl": mean(kl_estimate(log_ratio)),
-        "clip_fraction": mean(clipped.float()),
+        "clip_fraction": mean(clipped.float().where(~ratio.isnan(), ratio)),
     }
-    total = terms[POLICY_LOSS_KEY] - coefficients.entropy * terms[ENTROPY_KEY]
     if REF_LOGP in batch:
         # The other way round than above: samples of the policy that is optimized, to be kept near the reference.
-        terms["reference_kl"] = mean(kl_estimate(batch[REF_LOGP] - logp))
-        total = total + coefficients.reference_kl * terms["reference_kl"]
+        terms["reference_kl"] = mean(kl_estimate((batch[REF_LOGP] - logp).where(mask, 0.0)))
     if Columns.VALUE_TARGETS in batch:
         error = (forward[Columns.VF_PREDS] - batch[Columns.VALUE_TARGETS]) ** 2
         terms[VF_LOSS_KEY] = error.sum() / num_rows
-        total = total + coefficients.value * terms[VF_LOSS_KEY]
-    return Loss(total, terms, ((ratio - 1.0).abs() * mask).max())
+    weights = {
+        ENTROPY_KEY: -coefficients.entropy,
+        "reference_kl": coefficients.reference_kl,
+        VF_LOSS_KEY: coefficients.value,
+    }
+    # A term without a weight has no part in the gradient either, whatever it is.
+    weighted = [weight * terms[name] for name, weight in weights.items() if weight and name in terms]
+    total = sum(weighted, start=terms[POLICY_LOSS_KEY])
+    return Loss(total, terms, (ratio - 1.0).abs().where(mask, 0.0).max())
 
 
 def clipped_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
@@ -121,10 +133,15 @@ def adapted_kl_coeff(coeff: float, kl: float, target: float | None) -> float:
         kl: what was measured, in nats per token.
         target: what to hold, in nats per token; None leaves the weight as it is.
 
+    Raises:
+        NonFiniteError: a KL that is NaN, which would be the weight of all that follows.
+
     >>> round(adapted_kl_coeff(0.1, kl=0.03, target=0.02), 4)
     0.102
     """
     if target is None:
         return coeff
+    if math.isnan(kl):
+        raise NonFiniteError("Expect a KL from the reference that is a number, actually: nan.")
     error = min(max(kl / target - 1.0, -LARGEST_KL_ERROR), LARGEST_KL_ERROR)
     return coeff * (1.0 + KL_GAIN * error)

@@ -11,6 +11,7 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from policies.finite import check_finite
 from policies.interface import ActionSample
 from policies.registry import load_policy
 from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP
@@ -84,11 +85,17 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Copy parameters by name; those that ``state`` does not name stay."""
+        """Copy parameters by name; those that ``state`` does not name stay.
+
+        Raises:
+            NonFiniteError: a weight is NaN or infinite; all stay as they were.
+        """
         own = dict(self.named_parameters())
+        given = {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+        check_finite(given.items(), "The policy stays as it was.")
         with torch.no_grad():
-            for name, value in state.items():
-                own[name].copy_(torch.from_numpy(np.array(value)))
+            for name, value in given.items():
+                own[name].copy_(value)
 
     def _columns(self, sample: ActionSample) -> dict[str, Tensor]:
         return {

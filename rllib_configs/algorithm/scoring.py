@@ -235,4 +235,4 @@ def _executed_actions(episode: SingleAgentEpisode) -> NDArray[np.int64]:
 def _divergence(episode: SingleAgentEpisode) -> NDArray[np.float64]:
     """(timesteps,): log pi - log pi_ref of the executed tokens, whose mean is the KL from the reference."""
     log_ratio = column(episode, TOKEN_LOGP).astype(np.float64) - column(episode, REF_LOGP)
-    return (log_ratio * column(episode, TOKEN_MASK)).sum(-1)
+    return np.where(column(episode, TOKEN_MASK), log_ratio, 0.0).sum(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -27,24 +28,28 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
+from torch import Tensor
 from typing_extensions import Self
 
+from policies.finite import NONFINITE_STEPS_IN_A_ROW, check_finite
 from policies.interface import Policy
 from rllib_configs.algorithm.batching import GroupTrainingData
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
 from rllib_configs.algorithm.group_sampler import GroupSampler
-from rllib_configs.algorithm.learner import VLALearner
-from rllib_configs.algorithm.loss import adapted_kl_coeff
+from rllib_configs.algorithm.learner import NONFINITE_IN_A_ROW, NONFINITE_STEPS, VLALearner
+from rllib_configs.algorithm.loss import LOSS_TERMS, adapted_kl_coeff
 from rllib_configs.algorithm.metrics import MEMORY, PEAK_MEMORY, TRAJECTORIES, sampling_metrics
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import SampledGroup
 from rllib_configs.config import PPO, TTRL, Experiment
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
 from vla_envs.group.prompts import SAMPLERS
 
 PROGRESS = "progress"
 """Key of RLlib's checkpoints: how far the sampling has come."""
+
+_log = logging.getLogger(__name__)
 
 PPO_FIELDS = tuple(each.name for each in dataclasses.fields(PPO))
 
@@ -344,6 +349,29 @@ class VLAPPO(rllib_ppo.PPO):
             kl_coeff=self.kl_coeff if self.ppo.reference_kl == "loss" else 0.0,
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        """Say that gradient steps were not taken; end the training where none of the last ones was."""
+
+        def measured(name: str) -> float:
+            return float(self.metrics.peek((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), default=0.0))
+
+        skipped, in_a_row = int(measured(NONFINITE_STEPS)), int(measured(NONFINITE_IN_A_ROW))
+        if not skipped:
+            return
+        terms = ", ".join(name for name in LOSS_TERMS if not np.isfinite(measured(name))) or "the gradient"
+        if in_a_row >= NONFINITE_STEPS_IN_A_ROW:
+            raise NonFiniteError(
+                f"Training ends in iteration {self.iteration + 1}, because {in_a_row} gradient steps in a row were not "
+                f"finite ({terms})."
+            )
+        _log.warning(
+            "Iteration %d: %d gradient steps were not finite (%s) and were not taken.",
+            self.iteration + 1,
+            skipped,
+            terms,
+        )
 
     def _log(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
         for part, numbers in metrics.items():
@@ -392,6 +420,15 @@ class VLAPPO(rllib_ppo.PPO):
         (answer,) = self.learner_group.foreach_learner(question, remote_actor_ids=[0])
         return answer.get()
 
+    def save_to_path(self, *args: Any, **kwargs: Any) -> str:
+        """RLlib's.
+
+        Raises:
+            NonFiniteError: a weight is NaN or infinite; nothing is written.
+        """
+        check_finite(self._ask_a_learner(_trained_parameters), "No checkpoint is written.")
+        return super().save_to_path(*args, **kwargs)
+
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's, for its own checkpoints, with how far the sampling has come."""
         return {**super().get_state(*args, **kwargs), PROGRESS: self.progress_state()}
@@ -406,6 +443,10 @@ class VLAPPO(rllib_ppo.PPO):
 
 def _prompts_of(runner: Any) -> Any:
     return runner.prompts()
+
+
+def _trained_parameters(learner: VLALearner) -> list[tuple[str, Tensor]]:
+    return list(learner.training_state()["module"].items())
 
 
 def _load_training_state(learner: VLALearner, state: Mapping[str, Any]) -> None:

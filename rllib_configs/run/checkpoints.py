@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from torch import Tensor
 
+from policies.finite import check_finite
 from policies.interface import Policy
 from rllib_configs.run.report import CurvePoint
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.files import atomic_directory, sha256_of
 
 POLICY = "policy"
@@ -76,7 +78,11 @@ class Checkpoints:
             policy: as it is after ``state.iteration`` updates.
             training_state: nested dictionaries and lists of tensors, numbers and strings.
             state: where the run is.
+
+        Raises:
+            NonFiniteError: a weight or a moment of the optimizer is NaN or infinite; nothing is written or removed.
         """
+        check_finite(_tensors(training_state), "No checkpoint is written.")
         path = self.folder / f"iteration_{state.iteration:06d}"
         with atomic_directory(path) as scratch:
             policy.save_pretrained(scratch / POLICY)
@@ -103,7 +109,7 @@ class Checkpoints:
         for path in sorted(self.folder.glob("iteration_*"), reverse=True):
             try:
                 return _read(path)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError, NonFiniteError) as error:
                 _log.warning("%s is damaged and is passed over: %s", path, error)
                 looked_at.append(f"{path.name} ({error})")
         raise InvalidArgumentError(
@@ -120,16 +126,27 @@ class Checkpoints:
 
 
 def _read(path: Path) -> Checkpoint:
-    """Read a checkpoint whose files are all as they were written.
+    """Read a checkpoint whose files are all as they were written, and whose numbers are finite.
 
     Raises:
-        OSError, ValueError, TypeError: one is not; the message says which.
+        OSError, ValueError, TypeError, NonFiniteError: one is not; the message says which.
     """
     written, present = dict(json.loads((path / SUMS_FILE).read_text())), _checksums(path)
     changed = sorted(name for name in {*written, *present} if written.get(name) != present.get(name))
     if changed:
         raise ValueError(f"missing or not as written: {', '.join(changed)}")
-    return Checkpoint(path, _STATE.validate_json((path / RUN_FILE).read_bytes()))
+    checkpoint = Checkpoint(path, _STATE.validate_json((path / RUN_FILE).read_bytes()))
+    check_finite(_tensors(checkpoint.training_state()), "It is of a training that failed.")
+    return checkpoint
+
+
+def _tensors(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of nested dictionaries and lists, by their keys joined by dots."""
+    if isinstance(state, Tensor):
+        yield name, state
+    elif isinstance(state, Mapping | list | tuple):
+        for key, each in state.items() if isinstance(state, Mapping) else enumerate(state):
+            yield from _tensors(each, f"{name}.{key}".lstrip("."))
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -41,7 +41,10 @@ _BOOKKEEPING = ("num_", "module_train_batch_size", "weights_seq_no", "peak_memor
 
 
 def scalars(result: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of RLlib's result that were measured, sorted by name: NaN stands for nothing.
+    """The numbers of RLlib's result that were measured, sorted by name.
+
+    What RLlib reports of no measurement is NaN, and is left out. A learner that has made an update counts its
+    ``nonfinite_steps``, and its NaN stays: that is what it measured.
 
     ``ttrl/``, ``rollout/``, ``throughput/`` and ``memory/`` are as the algorithm logs them, ``policy/``
     and ``loss/`` the learner's, ``time/`` in seconds.
@@ -50,13 +53,15 @@ def scalars(result: Mapping[str, Any]) -> dict[str, float]:
     >>> scalars({"ttrl": {"reward": 1.0}, "learners": {"default_policy": learner}, "time_this_iter_s": 3})
     {'loss/policy': -0.5, 'policy/approx_kl': 0.25, 'time/iteration_s': 3.0, 'ttrl/reward': 1.0}
     """
-    return {name: float(value) for name, value in sorted(_named(result)) if not math.isnan(value)}
+    return {name: float(value) for name, value in sorted(_named(result))}
 
 
 def _named(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group in GROUPS:
         yield from ((f"{group}/{name}", value) for name, value in _numbers(result.get(group)))
-    for name, value in _numbers(result.get("learners", {}).get("default_policy")):
+    learner = result.get("learners", {}).get("default_policy", {})
+    updated = not math.isnan(learner.get("nonfinite_steps", math.nan))
+    for name, value in _numbers(learner, keep_nan=updated):
         if not name.startswith(_BOOKKEEPING):
             yield LEARNER_NAMES.get(name, f"policy/{name}"), value
     yield from ((PHASES[name], value) for name, value in _numbers(result.get("timers")) if name in PHASES)
@@ -64,12 +69,12 @@ def _named(result: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "time/iteration_s", result["time_this_iter_s"]
 
 
-def _numbers(group: Mapping[str, Any] | None, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _numbers(group: Mapping[str, Any] | None, prefix: str = "", keep_nan: bool = False) -> Iterator[tuple[str, Any]]:
     """The numbers of nested dictionaries, their keys joined by slashes."""
     for key, value in (group or {}).items():
         if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{key}/")
-        elif isinstance(value, Real):
+            yield from _numbers(value, f"{prefix}{key}/", keep_nan)
+        elif isinstance(value, Real) and (keep_nan or not math.isnan(value)):
             yield prefix + key, value
 
 

@@ -16,13 +16,13 @@ from policies.interface import Policy
 from policies.registry import load_policy
 from rllib_configs.algorithm import VLAPPO, VLAPPOConfig
 from rllib_configs.config import Experiment
-from rllib_configs.run.checkpoints import Checkpoint, Checkpoints, RunState
+from rllib_configs.run.checkpoints import POLICY, Checkpoint, Checkpoints, RunState
 from rllib_configs.run.cloning import clone_expert, load_initial_policy
 from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, provenance
 from rllib_configs.run.logging import MetricsLog, Progress, scalars
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
 from rllib_configs.run.video import record, write_grid
-from vla_envs.errors import InvalidArgumentError, require_extra
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, require_extra
 from vla_envs.files import atomic_write_text
 from vla_envs.spec import Prompt
 
@@ -179,6 +179,12 @@ class Run:
             self._add_curve_point(log, policy, after)
             self._save_checkpoint(algorithm)
             return policy, after
+        except NonFiniteError as error:
+            sound = self.checkpoints.newest().path
+            raise NonFiniteError(
+                f"{str(error).removesuffix('.')}; the last sound checkpoint is {sound}, from whose policy a new run "
+                f"with other settings, such as a lower --ppo.lr, starts by --policy.path {sound / POLICY}"
+            ) from None
         finally:
             log.close()
             algorithm.stop()

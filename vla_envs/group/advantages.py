@@ -132,7 +132,8 @@ def group_advantages(
 
     Raises:
         InvalidArgumentError: an unknown estimator, fewer than two trajectories without a mask, ``success`` missing,
-            or ``success``, ``scores`` or ``mask`` not of the rewards' shape.
+            ``success``, ``scores`` or ``mask`` not of the rewards' shape, or a reward or score that is compared and
+            not finite.
 
     >>> group_advantages([1.0, 0.0, 0.0, 1.0]).tolist()
     [1.0, -1.0, -1.0, 1.0]
@@ -148,6 +149,7 @@ def group_advantages(
             f"Expect `rewards` to have at least 2 trajectories a group, actually shape: {rewards.shape}."
         )
     compared = np.ones(rewards.shape, bool) if mask is None else _check_shape("mask", mask, rewards.shape).astype(bool)
+    _check_finite("rewards", rewards, compared)
     estimate = _BASELINES[nsr.baseline if estimator == "grpo_nsr" else estimator]
     advantages = np.zeros(rewards.shape)
     for group in np.ndindex(rewards.shape[:-1]):
@@ -157,6 +159,7 @@ def group_advantages(
             advantages[group][compared[group]] = estimate(given)
     if estimator == "grpo_nsr":
         scores = rewards if scores is None else _check_shape("scores", scores, rewards.shape)
+        _check_finite("scores", scores, compared)
         advantages *= nsr.weights(scores, success)
     return advantages
 
@@ -181,6 +184,11 @@ def _check_shape(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArra
     if checked.shape != shape:
         raise InvalidArgumentError(f"Expect `{name}` of the rewards' shape {shape}, actually: {checked.shape}.")
     return checked
+
+
+def _check_finite(name: str, values: NDArray, compared: NDArray[np.bool_]) -> None:
+    if not np.isfinite(values[compared]).all():
+        raise InvalidArgumentError(f"Expect finite `{name}`, actually: {values.tolist()}.")
 
 
 def _check_success(success: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -16,6 +16,9 @@ from vla_envs.spec import Prompt
 class Trajectory:
     """One finished trajectory of a group. Trajectories that a fault ended have no place in a vote: leave them out.
 
+    Raises:
+        InvalidArgumentError: a number that is not finite, ``max_steps`` below 1, or ``steps`` not from 0 to it.
+
     >>> Trajectory(success=True, steps=120, max_steps=280, task_reward=1.0).success
     True
     """
@@ -40,6 +43,20 @@ class Trajectory:
     """Its place in the group, 0..N-1."""
     temperature: float = 1.0
     """What its actions were sampled at."""
+
+    def __post_init__(self) -> None:
+        if not (self.max_steps >= 1 and 0 <= self.steps <= self.max_steps):
+            raise InvalidArgumentError(
+                "Expect `max_steps` of at least 1 and `steps` from 0 to it, "
+                f"actually: {self.max_steps} and {self.steps}."
+            )
+        for name in ("task_reward", "env_return", "final_state", "actions", "temperature"):
+            values = getattr(self, name)
+            if values is not None and not np.isfinite(values).all():
+                raise InvalidArgumentError(
+                    f"Expect a finite `{name}` of a trajectory, actually: {np.asarray(values).tolist()} in number "
+                    f"{self.index} of the group from {self.prompt}."
+                )
 
 
 def action_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidActionError, InvalidArgumentError, check_choice
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, check_choice
 from vla_envs.group.groups import EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
@@ -321,6 +321,7 @@ def rollout(envs: GroupVectorEnv, starts: Sequence[GroupStart], act: Act) -> Ite
 
     Raises:
         InvalidActionError: actions of another shape than the environments take.
+        NonFiniteError: an observation or a reward of a running environment is NaN or infinite.
 
     >>> import gymnasium as gym, vla_envs
     >>> envs = gym.make_vec("VLA-Tabletop-v0", num_envs=2, vectorization_mode="vector_entry_point", group_size=2,
@@ -337,6 +338,7 @@ def rollout(envs: GroupVectorEnv, starts: Sequence[GroupStart], act: Act) -> Ite
     while len(running):
         actions: NDArray = np.zeros(envs.action_space.shape or (), envs.action_space.dtype)
         seen = {key: _rows(each, running) for key, each in observations.items()}
+        _check_finite(seen, running, infos)
         chosen, outputs = act(seen, running)
         if np.shape(chosen) != (len(running), *actions.shape[1:]):  # NumPy would repeat one action to fill a chunk
             raise InvalidActionError(
@@ -344,8 +346,31 @@ def rollout(envs: GroupVectorEnv, starts: Sequence[GroupStart], act: Act) -> Ite
             )
         actions[running] = chosen
         observations, rewards, terminated, truncated, infos = envs.step(actions)
+        _check_finite({"reward": rewards[running]}, running, infos)
         yield Transition(running, actions, outputs, observations, rewards, terminated, truncated, infos)
         running = np.flatnonzero(envs.active)
+
+
+def _check_finite(values: Mapping[str, Any], running: NDArray[np.int64], infos: Mapping[str, Any]) -> None:
+    """Refuse what a policy would answer with nonsense, and what nobody could learn from.
+
+    Args:
+        values: name -> a row for each running environment.
+        running: their places.
+        infos: of all environments.
+    """
+    for name, rows in values.items():
+        if not isinstance(rows, np.ndarray) or not np.issubdtype(rows.dtype, np.floating):
+            continue
+        finite = np.isfinite(rows).reshape(len(rows), -1).all(1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            where = {
+                key: infos[key][running[row]] for key in ("task", "init_state_id", "elapsed_steps") if key in infos
+            }
+            raise NonFiniteError(
+                f"Expect a finite `{name}` of every environment, actually: {rows[row].tolist()} at {where}."
+            )
 
 
 def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:
