@@ -94,7 +94,9 @@ def _batch(
         return torch.from_numpy(array[rows]).to(device)
 
     observations = {key: take(each) for key, each in demonstrations.observations.items()}
-    return observations, take(demonstrations.actions), take(demonstrations.mask)
+    mask = take(demonstrations.mask)
+    # Whatever stands beyond the end of a demonstration, its likelihood must not overflow.
+    return observations, take(demonstrations.actions).where(mask[..., None] > 0, 0.0), mask
 
 
 def _device(policy: Policy) -> torch.device:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vla_envs.errors import NonFiniteError
 
-NONFINITE_STEPS_IN_A_ROW = 5
+NONFINITE_STEPS_IN_A_ROW = 3
 """Gradient steps in a row whose loss or gradient is not finite, and which are not taken, that end a training."""
 
 

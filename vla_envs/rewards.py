@@ -119,9 +119,10 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
         )
     if not all(map(math.isfinite, weights.values())):
         raise InvalidArgumentError(f"Expect finite `weights`, actually: {dict(weights)}.")
-    terms = {name: weights[name] * np.asarray(each, np.float64) for name, each in objectives.items()}
-    if not all(np.isfinite(each).all() for each in terms.values()):
+    values = {name: np.asarray(each, np.float64) for name, each in objectives.items()}
+    if not all(np.isfinite(each).all() for each in values.values()):
         raise InvalidArgumentError(f"Expect finite `objectives`, actually: {dict(objectives)}.")
+    terms = {name: weights[name] * each for name, each in values.items()}
     return WeightedReward(np.asarray(sum(terms.values())), terms)
 
 

@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 from gymnasium.vector.utils import create_empty_array
 from numpy.typing import ArrayLike, NDArray
+from ray.rllib.callbacks.utils import make_callback
 from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.core.columns import Columns
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
@@ -21,7 +22,7 @@ from ray.rllib.utils.numpy import convert_to_numpy
 
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory
 from rllib_configs.algorithm.sampled_group import NOISE, REF_LOGP, TOKEN_LOGP, TOKEN_MASK, SampledGroup, executed_tokens
-from rllib_configs.algorithm.scoring import is_valid, score_group
+from rllib_configs.algorithm.scoring import is_valid, score_group, unscored
 from vla_envs.errors import NonFiniteError
 from vla_envs.group import GroupStart, GroupVectorEnv, NumberedStarts, Transition, rollout
 from vla_envs.group.temperature import check_temperatures
@@ -54,6 +55,14 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         scored = [score_group(start, group, ttrl, ppo, kl_coeff) for start, group in zip(starts, groups, strict=True)]
         return scored, self.get_metrics()
 
+    def evaluate(
+        self, starts: Sequence[GroupStart], temperatures: ArrayLike
+    ) -> tuple[list[SampledGroup], dict[str, Any]]:
+        """One episode from each start, not scored, and RLlib's metrics of the valid ones."""
+        episodes = self._sample_whole(starts, temperatures, self.config.explore)
+        groups = [unscored(start, [episode]) for start, episode in zip(starts, episodes, strict=True)]
+        return groups, self.get_metrics()
+
     def sample(  # type: ignore[override]  # RLlib calls it by these keywords
         self,
         *,
@@ -63,9 +72,9 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         random_actions: bool = False,
         force_reset: bool = False,
     ) -> list[SingleAgentEpisode]:
-        """RLlib's own entry, for evaluation and other loops: rounds of whole trajectories, not scored.
+        """RLlib's own entry, for loops other than ours: whole trajectories, not scored.
 
-        As many rounds as ``num_episodes`` needs, one by default, from prompts of this runner's own.
+        As many whole groups as ``num_episodes`` needs, a full round by default, from prompts of this runner's own.
 
         Raises:
             NotImplementedError: ``num_timesteps`` or ``random_actions``: trajectories are whole.
@@ -73,9 +82,12 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         if num_timesteps is not None or random_actions:
             raise NotImplementedError("Groups are sampled as whole trajectories of the policy: give `num_episodes`.")
         explore = self.config.explore if explore is None else explore
-        temperatures = self.config.ttrl.temperatures()
-        rounds = max(1, -(-(num_episodes or self.num_envs) // self.num_envs))
-        return [each for _ in range(rounds) for each in self._sample_whole(self._draw_round(), temperatures, explore)]
+        size = self.config.group_size
+        groups = -(-(self.num_envs if num_episodes is None else num_episodes) // size)
+        starts, at_once = [self._starts.draw() for _ in range(groups)], self.num_envs // size
+        rounds = [starts[first : first + at_once] for first in range(0, groups, at_once)]
+        temperatures = self.config.ttrl.temperatures()[:size]
+        return [episode for each in rounds for episode in self._sample_whole(each, temperatures, explore)]
 
     def make_env(self) -> None:
         """Make the environments of the groups, and the starts that :meth:`sample` draws."""
@@ -99,9 +111,6 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         """What the environment draws from; None outside the contract."""
         return self.env.unwrapped.sub_envs.spec.prompts
 
-    def _draw_round(self) -> list[GroupStart]:
-        return [self._starts.draw() for _ in range(self.num_envs // self.config.group_size)]
-
     def _sample_whole(
         self, starts: Sequence[GroupStart], temperatures: ArrayLike, explore: bool
     ) -> list[SingleAgentEpisode]:
@@ -113,9 +122,20 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         self._done_episodes_for_metrics.extend(filter(is_valid, episodes))
         self._increase_sampled_metrics(sum(map(len, episodes)), len(episodes))
         self.metrics.log_value(PEAK_MEMORY, peak_memory(), reduce="max", window=1)
-        for callback in self._callbacks:
-            callback.on_sample_end(env_runner=self, metrics_logger=self.metrics, samples=episodes)  # type: ignore[arg-type]
+        for index, episode in enumerate(episodes):
+            seen = {"env": self.env, "env_index": index, "rl_module": self.module}
+            self._call_back("on_episode_end", episode=episode, prev_episode_chunks=[], **seen)
+        self._call_back("on_sample_end", samples=episodes)
         return episodes
+
+    def _call_back(self, name: str, **arguments: Any) -> None:
+        """Call what the user gave for an event, as methods of a class and as functions."""
+        make_callback(
+            name,
+            callbacks_objects=self._callbacks,
+            callbacks_functions=getattr(self.config, f"callbacks_{name}"),
+            kwargs={"env_runner": self, "metrics_logger": self.metrics, **arguments},
+        )
 
     def _stamp_weights(self, episode: SingleAgentEpisode) -> None:
         """Note which weights acted; the learner reports how far behind its own they were."""
@@ -180,7 +200,7 @@ class TokenSampler:
         outputs: Any = convert_to_numpy(self.forward(batch))
         for key in (TOKEN_LOGP, REF_LOGP):
             if not np.isfinite(outputs.get(key, 0.0)).all():
-                raise NonFiniteError(f"Expect a policy of finite weights, actually its `{key}` is not finite.")
+                raise NonFiniteError(f"the policy's `{key}` is not finite, because of its weights.")
         actions = outputs.pop(Columns.ACTIONS)
         return actions, {**outputs, TEMPERATURE: self.temperatures[running]}
 

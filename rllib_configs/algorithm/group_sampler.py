@@ -48,6 +48,7 @@ class GroupSampler:
         groups_per_round: groups of a runner's environment.
         timeout_s: seconds that a round may take; None waits for ever.
         restore: brings back runners that died, with the current weights.
+        method: of the runners, which samples a round.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class GroupSampler:
         groups_per_round: int,
         timeout_s: float | None,
         restore: Callable[[], object],
+        method: str = "sample_groups",
     ) -> None:
         self.runners = runners
         self.groups_per_round = groups_per_round
         self.timeout_s = float("inf") if timeout_s is None else timeout_s
         self.restore = restore
+        self.method = method
         self.counts: Counter[str] = Counter()
         """Of ``lost_groups`` and ``retried_groups``, until the caller clears it."""
         self.last_error = DIED
@@ -95,7 +98,7 @@ class GroupSampler:
 
     def _sample_here(self, starts: Sequence[GroupStart], inputs: Mapping[str, Any]) -> list[SampledGroup]:
         runner: Any = self.runners.local_env_runner
-        groups, results = runner.sample_groups(starts, **inputs)
+        groups, results = getattr(runner, self.method)(starts, **inputs)
         self._results.append(results)
         return groups
 
@@ -129,7 +132,7 @@ class GroupSampler:
                 taken = running[runner] = waiting.popleft()
                 taken.attempts += 1
                 taken.deadline = time.monotonic() + self.timeout_s
-                arguments = {"starts": taken.starts, "inputs": inputs}
+                arguments = {"method": self.method, "starts": taken.starts, "inputs": inputs}
                 self.runners.foreach_env_runner_async(_sample, tag=TAG, kwargs=arguments, remote_worker_ids=[runner])
 
     def _end_hung(self, running: dict[int, Round]) -> None:
@@ -183,10 +186,10 @@ class GroupSampler:
             self.restore()
 
 
-def _sample(runner: Any, starts: Sequence[GroupStart], inputs: Mapping[str, Any]) -> Any:
+def _sample(runner: Any, method: str, starts: Sequence[GroupStart], inputs: Mapping[str, Any]) -> Any:
     """What the runner samples, or how it failed: RLlib would end the process and leave that unsaid."""
     try:
-        return runner.sample_groups(starts, **inputs)
+        return getattr(runner, method)(starts, **inputs)
     except (InvalidActionError, InvalidArgumentError, NonFiniteError) as error:
         return error
     except Exception:  # whatever it is, the driver decides

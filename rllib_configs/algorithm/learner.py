@@ -246,7 +246,7 @@ class VLALearner(TorchLearner):
         """Log what all learners report together: RLlib's own mean over learners would leave NaN out."""
         totals = [float(means.sums.get(name, 0.0)) for name in LOSS_TERMS]
         has_terms = [name in means.sums for name in LOSS_TERMS]
-        sums = self._sum_over_learners([*totals, *has_terms, torch.isnan(means.ratio_error)])
+        sums = self._sum_over_learners([*totals, *has_terms, bool(torch.isnan(means.ratio_error))])
         terms = zip(LOSS_TERMS, sums, sums[len(LOSS_TERMS) :], strict=False)
         values = {name: total / means.steps for name, total, learners in terms if learners}
         counts = {NONFINITE_STEPS: means.nonfinite_steps, NONFINITE_IN_A_ROW: self.nonfinite_in_a_row}

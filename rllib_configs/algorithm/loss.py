@@ -13,8 +13,9 @@ from torch import Tensor
 from rllib_configs.algorithm.sampled_group import MEAN_LOG_RATIO, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, TOKEN_MASK
 from vla_envs.errors import NonFiniteError
 
-LOSS_TERMS = (POLICY_LOSS_KEY, ENTROPY_KEY, "approx_kl", "clip_fraction", "reference_kl", VF_LOSS_KEY)
-"""Names of all terms that a :class:`Loss` may have."""
+TOTAL_LOSS = "total_loss"
+LOSS_TERMS = (POLICY_LOSS_KEY, ENTROPY_KEY, "approx_kl", "clip_fraction", "reference_kl", VF_LOSS_KEY, TOTAL_LOSS)
+"""Names of all terms that a :class:`Loss` may have, the last of them what is minimized."""
 
 
 class Coefficients(NamedTuple):
@@ -83,6 +84,7 @@ def ppo_loss(
     # A term without a weight has no part in the gradient either, whatever it is.
     weighted = [weight * terms[name] for name, weight in weights.items() if weight and name in terms]
     total = sum(weighted, start=terms[POLICY_LOSS_KEY])
+    terms[TOTAL_LOSS] = total
     return Loss(total, terms, (ratio - 1.0).abs().where(mask, 0.0).max())
 
 

@@ -18,6 +18,8 @@ TRAJECTORIES = "ttrl"
 ROLLOUT = "rollout"
 """Part of a result: what was sampled, as numbers of the iteration. Nothing is left out silently: every trajectory is
 ``trained``, ``untrained`` (no gradient, or not selected) or ``invalid``, or in a group that was lost."""
+AS_ELSEWHERE = {"success_rate": "success_rate", "mean_reward": "reward", "mean_length": "steps"}
+"""What other libraries call some means, among the numbers of ``rollout`` -> its name among those of ``ttrl``."""
 THROUGHPUT = "throughput"
 """Part of a result: what was sampled a second of sampling."""
 MEMORY = "memory"
@@ -46,10 +48,12 @@ def sampling_metrics(
     invalid = sum(group.invalid for group in groups)
     trained = sum(len(group.episodes) for group in groups)
     faulty = sum(group.invalid > 0 for group in groups)
+    means = _means([group.metrics for group in groups])
     return {
-        TRAJECTORIES: _means([group.metrics for group in groups]),
+        TRAJECTORIES: means,
         ROLLOUT: {
             **sampled,
+            **{name: means[each] for name, each in AS_ELSEWHERE.items() if each in means},
             "groups": len(groups),
             "faulty_groups": faulty,
             "uninformative_groups": sum(not group.informative for group in groups) - faulty,

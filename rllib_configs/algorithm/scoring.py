@@ -67,13 +67,7 @@ def score_group(
         ppo: how they are compared.
         kl_coeff: weight of the KL from the reference policy, where ``ppo.reference_kl`` charges it to the reward.
     """
-    sampled = SampledGroup(
-        start,
-        sampled=len(episodes),
-        invalid=sum(not is_valid(episode) for episode in episodes),
-        timesteps=sum(map(len, episodes)),
-        control_steps=int(sum(_executed_actions(episode).sum() for episode in episodes)),
-    )
+    sampled = unscored(start, episodes)
     if sampled.invalid:
         return sampled
     trajectories = [trajectory_of(episode) for episode in episodes]
@@ -93,6 +87,17 @@ def score_group(
             _scored(episodes[index], scores, index, penalties[index], ttrl)
             for index in np.flatnonzero(_has_gradient(scores, ppo)).tolist()
         ],
+    )
+
+
+def unscored(start: GroupStart, episodes: Sequence[SingleAgentEpisode]) -> SampledGroup:
+    """What is known of finished episodes before they are scored."""
+    return SampledGroup(
+        start,
+        sampled=len(episodes),
+        invalid=sum(not is_valid(episode) for episode in episodes),
+        timesteps=sum(map(len, episodes)),
+        control_steps=int(sum(_executed_actions(episode).sum() for episode in episodes)),
     )
 
 

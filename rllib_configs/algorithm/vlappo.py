@@ -14,13 +14,16 @@ import numpy as np
 import ray
 from ray.rllib.algorithms import ppo as rllib_ppo
 from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module import RLModuleSpec
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
+from ray.rllib.utils import force_list
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
+    EVALUATION_RESULTS,
     LEARNER_RESULTS,
     LEARNER_UPDATE_TIMER,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
@@ -35,16 +38,18 @@ from policies.finite import NONFINITE_STEPS_IN_A_ROW, check_finite
 from policies.interface import Policy
 from rllib_configs.algorithm.batching import GroupTrainingData
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
-from rllib_configs.algorithm.group_sampler import GroupSampler
+from rllib_configs.algorithm.group_sampler import MAX_ATTEMPTS, GroupSampler
 from rllib_configs.algorithm.learner import NONFINITE_IN_A_ROW, NONFINITE_STEPS, VLALearner
-from rllib_configs.algorithm.loss import LOSS_TERMS, adapted_kl_coeff
+from rllib_configs.algorithm.loss import LOSS_TERMS, TOTAL_LOSS, adapted_kl_coeff
 from rllib_configs.algorithm.metrics import MEMORY, PEAK_MEMORY, TRAJECTORIES, sampling_metrics
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import SampledGroup
+from rllib_configs.algorithm.unused import OF_AN_EVALUATION, UNUSED, UNUSED_EVENTS, WHOLE
 from rllib_configs.config import PPO, TTRL, Experiment
-from vla_envs.errors import InvalidArgumentError, NonFiniteError
-from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
-from vla_envs.group.prompts import SAMPLERS
+from rllib_configs.config.training import check_used
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
+from vla_envs.group import GroupStart, NumberedStarts, PromptSampler, adapt_temperatures
+from vla_envs.group.prompts import SAMPLERS, spread_over_tasks
 
 PROGRESS = "progress"
 """Key of RLlib's checkpoints: how far the sampling has come."""
@@ -80,6 +85,9 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
         super().__init__(algo_class=algo_class or VLAPPO)
         vars(self).update(defaults)
         self.use_kl_loss = False
+        # The learner sees to that itself, for all its parameters at once and whatever the loss is.
+        self.torch_skip_nan_gradients = True
+        self.evaluation(evaluation_sample_timeout_s=None)
         self.env_runners(
             env_runner_cls=GroupEnvRunner,
             gym_env_vectorize_mode="vector_entry_point",
@@ -166,13 +174,22 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
 
     @property
     def ppo(self) -> PPO:
-        """The settings of the update, checked; of a schedule its largest value."""
-        return PPO(**{name: _largest(getattr(self, name)) for name in PPO_FIELDS})
+        """The settings of the update, checked; of a schedule its largest value.
+
+        Raises:
+            InvalidArgumentError: a value outside its range.
+        """
+        return PPO(**{name: _largest(name, getattr(self, name)) for name in PPO_FIELDS})
 
     @property
     def group_size(self) -> int:
-        """N: the number of trajectories of one prompt."""
-        return self.ttrl.n_votes_per_prompt
+        """N: the number of trajectories of one prompt; an evaluation runs one of each, whatever ``ttrl`` says."""
+        return 1 if self.in_evaluation else self.ttrl.n_votes_per_prompt
+
+    @property
+    def starts_per_env_runner(self) -> int:
+        """Number of groups that a process runs side by side: of groups of one, as many as fill its environments."""
+        return self.groups_per_env_runner * self.ttrl.n_votes_per_prompt // self.group_size
 
     @property
     def shares_module(self) -> bool:
@@ -181,7 +198,7 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
 
     def of_groups(self) -> Self:
         """Give the environment what follows from the groups; returns the configuration itself."""
-        self.num_envs_per_env_runner = self.groups_per_env_runner * self.group_size
+        self.num_envs_per_env_runner = self.starts_per_env_runner * self.group_size
         self.env_config = {**self.env_config, "group_size": self.group_size, "mode": "hold"}
         return self
 
@@ -193,22 +210,74 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
                 vote that cannot work, or a KL from a reference that the module does not keep or that cannot adapt.
         """
         ppo = self.ppo
-        if ppo.adv_estimator != "gae" and self.group_size < 2:
+        if ppo.adv_estimator != "gae" and self.group_size < 2 and not self.in_evaluation:
             raise InvalidArgumentError(
                 f"Expect `ttrl.n_votes_per_prompt` to be at least 2 for {ppo.adv_estimator!r}, which compares the "
                 f"trajectories of a prompt, actually: {self.group_size}. For single trajectories use `gae`."
             )
+        self._check_unused()
+        check_used(self.ttrl, ppo)
         self._check_reference(ppo)
-        self.num_envs_per_env_runner = self.groups_per_env_runner * self.group_size
+        self._check_evaluation()
+        self._check_runners()
+        self.num_envs_per_env_runner = self.starts_per_env_runner * self.group_size
         # A copy of the model in the driver would do nothing where others sample.
         self.create_local_env_runner = self.num_env_runners == 0
         if self.num_cpus_for_main_process in (0, 1):  # ours: more than that is asked for
             self.num_cpus_for_main_process = int(self.num_env_runners == 0)
         if self.num_env_runners and self.num_learners == 0:
             self.learners(num_cpus_per_learner=0)
-        # PPO bounds minibatches by a batch size that means nothing here: batches are counted in groups.
-        self.train_batch_size_per_learner = max(self.minibatch_size or 0, self.train_batch_size_per_learner or 0)
+        if self._train_batch_size_per_learner not in (None, self.minibatch_size):
+            raise InvalidArgumentError(
+                "Expect no `train_batch_size_per_learner`, because batches are counted in groups, "
+                f"actually: {self._train_batch_size_per_learner}. Use `groups_per_iteration`."
+            )
+        # By which RLlib's PPO bounds minibatches.
+        self._train_batch_size_per_learner = self.minibatch_size
         super().validate()
+
+    def _check_unused(self) -> None:
+        """Refuse RLlib's options that would do nothing, and say what to use instead."""
+        if self.is_multi_agent:
+            raise InvalidArgumentError(f"Expect a single policy, actually: {list(self.policies)}.")
+        defaults = vars(VLAPPOConfig())
+        own = OF_AN_EVALUATION if self.in_evaluation else ()
+        for name, instead in UNUSED.items():
+            # An option that this version of Ray does not have cannot be set either.
+            given, default = getattr(self, name, None), defaults.get(name)
+            if name not in own and given != default:
+                raise InvalidArgumentError(
+                    f"Expect RLlib's `{name}` to be {default!r}, because VLAPPO has no use for it, "
+                    f"actually: {given!r}. {instead}"
+                )
+        overridden = [
+            f"{each.__name__}.{name}"
+            for each in force_list(self.callbacks_class)
+            for name in UNUSED_EVENTS
+            if getattr(each, name) is not getattr(RLlibCallback, name)
+        ]
+        if overridden:
+            raise InvalidArgumentError(f"Expect callbacks for events that happen, actually: {overridden[0]}. {WHOLE}")
+
+    def _check_evaluation(self) -> None:
+        if self.evaluation_duration_unit != "episodes" or not _is_count(self.evaluation_duration):
+            raise InvalidArgumentError(
+                "Expect `evaluation_duration` to be a number of episodes, each from another prompt, because "
+                f"trajectories are whole, actually: {self.evaluation_duration!r} {self.evaluation_duration_unit}. Use "
+                '`.evaluation(evaluation_duration=16, evaluation_duration_unit="episodes")`.'
+            )
+
+    def _check_runners(self) -> None:
+        if not _is_count(self.groups_per_env_runner):
+            raise InvalidArgumentError(
+                f"Expect `groups_per_env_runner` to be an integer above 0, actually: {self.groups_per_env_runner!r}."
+            )
+        for name in ("sample_timeout_s", "evaluation_sample_timeout_s"):
+            seconds = getattr(self, name)
+            if seconds is not None and not 0.0 < seconds < float("inf"):
+                raise InvalidArgumentError(
+                    f"Expect `{name}` to be finite seconds above 0, or None to wait for ever, actually: {seconds!r}."
+                )
 
     def _check_reference(self, ppo: PPO) -> None:
         if ppo.reference_kl is not None and not self.rl_module_spec.model_config.get("reference"):
@@ -261,6 +330,8 @@ class VLAPPO(rllib_ppo.PPO):
             self.env_runner.module = learner.policy_module
         self.ttrl, self.ppo = self.config.ttrl, self.config.ppo
         self.num_timesteps = 0
+        self.nonfinite_steps_in_a_row = 0
+        """How many of the last gradient steps were not taken: above 0 the weights may be what is not finite."""
         self.temperatures = self.ttrl.temperatures()
         self.kl_coeff = self.ppo.reference_kl_coeff
         self.starts = NumberedStarts(self.config.seed, self._make_prompt_sampler())
@@ -270,6 +341,75 @@ class VLAPPO(rllib_ppo.PPO):
             self.config.sample_timeout_s,
             restore=lambda: self.restore_env_runners(self.env_runner_group),
         )
+
+        self.evaluator: GroupSampler | None = None
+        runners = self.eval_env_runner_group
+        if runners is not None:
+            self.evaluation_starts = self._make_evaluation_starts(runners)
+            self.evaluator = GroupSampler(
+                runners,
+                self.config.starts_per_env_runner,
+                self.config.evaluation_sample_timeout_s,
+                restore=lambda: self.restore_env_runners(runners),
+                method="evaluate",
+            )
+
+    def _make_evaluation_starts(self, runners: EnvRunnerGroup) -> list[GroupStart]:
+        """As many as episodes are asked for, each from another prompt, the same at every evaluation."""
+        number = self.config.evaluation_duration
+        (prompts, *_) = runners.foreach_env_runner(_prompts_of)
+        if prompts is None:  # outside the contract the seed gives the start
+            return [GroupStart(index, seed=index) for index in range(number)]
+        if number > len(prompts):
+            raise InvalidArgumentError(
+                f"Expect `evaluation_duration` to be at most {len(prompts)}, the different prompts of the evaluation's "
+                f"environment, because no start tells twice how often a policy succeeds, actually: {number}."
+            )
+        chosen = spread_over_tasks(prompts)[:number]
+        return [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(chosen)]
+
+    def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
+        """RLlib's, with one episode of each of ``evaluation_duration`` prompts.
+
+        Raises:
+            InvalidArgumentError: the algorithm was built without runners for it.
+        """
+        if self.evaluator is None:
+            raise InvalidArgumentError(
+                "Expect runners that evaluate, because those of training run groups from few prompts, actually none. "
+                "Build the algorithm with an `evaluation_interval`, or with `evaluation_num_env_runners` above 0."
+            )
+        return super().evaluate(parallel_train_future)
+
+    def _evaluate_prompts(self) -> tuple[None, int, int, list[Any]]:
+        """Run the evaluation's episodes, those that a fault cut short again; what RLlib's own loops return.
+
+        Raises:
+            WorkerError: a prompt gave no valid episode.
+        """
+        assert self.evaluator is not None
+        missing, timesteps = self.evaluation_starts, 0
+        config: Any = self.evaluation_config
+        temperatures = config.ttrl.temperatures()[:1]
+        for _ in range(MAX_ATTEMPTS):
+            groups = self.evaluator.sample(missing, temperatures=temperatures)
+            timesteps += sum(group.timesteps for group in groups if not group.invalid)
+            valid = {group.start.group_id for group in groups if not group.invalid}
+            missing = [start for start in missing if start.group_id not in valid]
+            if not missing:
+                break
+        else:
+            raise WorkerError(f"{missing[0].prompt} gave no valid episode in {MAX_ATTEMPTS} attempts.")
+        self.metrics.aggregate(self.evaluator.take_results(), key=(EVALUATION_RESULTS, ENV_RUNNER_RESULTS))
+        return None, timesteps, timesteps, []
+
+    def _evaluate_on_local_env_runner(self, env_runner: Any) -> tuple[None, int, int, list[Any]]:
+        """RLlib's would ask the runner for a number of episodes, whatever they start from."""
+        return self._evaluate_prompts()
+
+    def _evaluate_with_fixed_duration(self) -> tuple[None, int, int, list[Any]]:
+        """RLlib's for remote runners."""
+        return self._evaluate_prompts()
 
     def _make_prompt_sampler(self) -> PromptSampler | None:
         name = self.ttrl.prompts
@@ -291,7 +431,10 @@ class VLAPPO(rllib_ppo.PPO):
         """Sample groups, update the learners, send the weights back to the runners."""
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER), reduce="mean", window=1):
             started = time.perf_counter()
-            groups = self._sample_groups()
+            try:
+                groups = self._sample_groups()
+            except NonFiniteError as error:
+                raise NonFiniteError(f"Training ends in iteration {self.iteration + 1}: {error}") from None
             seconds = time.perf_counter() - started
         metrics = sampling_metrics(groups, self.sampler.counts, seconds)
         self._adapt(metrics[TRAJECTORIES])
@@ -357,20 +500,22 @@ class VLAPPO(rllib_ppo.PPO):
         def measured(name: str) -> float:
             return float(self.metrics.peek((LEARNER_RESULTS, DEFAULT_MODULE_ID, name), default=0.0))
 
-        skipped, in_a_row = int(measured(NONFINITE_STEPS)), int(measured(NONFINITE_IN_A_ROW))
+        skipped = int(measured(NONFINITE_STEPS))
+        self.nonfinite_steps_in_a_row = int(measured(NONFINITE_IN_A_ROW))
         if not skipped:
             return
-        terms = ", ".join(name for name in LOSS_TERMS if not np.isfinite(measured(name))) or "the gradient"
-        if in_a_row >= NONFINITE_STEPS_IN_A_ROW:
+        parts = [name for name in LOSS_TERMS if name != TOTAL_LOSS and not np.isfinite(measured(name))]
+        terms = ", ".join(parts) or "the gradient"
+        if self.nonfinite_steps_in_a_row >= NONFINITE_STEPS_IN_A_ROW:
             raise NonFiniteError(
-                f"Training ends in iteration {self.iteration + 1}, because {in_a_row} gradient steps in a row were not "
-                f"finite ({terms})."
+                f"Training ends in iteration {self.iteration + 1}, because {NONFINITE_STEPS_IN_A_ROW} gradient steps "
+                f"in a row were not finite ({terms})."
             )
         _log.warning(
-            "Iteration %d: %d gradient steps were not finite (%s) and were not taken.",
+            "Iteration %d: gradient steps that were not finite (%s), and so were not taken: %d",
             self.iteration + 1,
-            skipped,
             terms,
+            skipped,
         )
 
     def _log(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
@@ -453,9 +598,24 @@ def _load_training_state(learner: VLALearner, state: Mapping[str, Any]) -> None:
     learner.load_training_state(state)
 
 
-def _largest(value: Any) -> Any:
-    """The number itself, or the largest of one of RLlib's schedules, ``[[timestep, value], ...]``."""
-    return max(each for _, each in value) if isinstance(value, (list, tuple)) else value
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _largest(name: str, value: Any) -> Any:
+    """The value itself, or the largest of one of RLlib's schedules, ``[[timestep, value], ...]``."""
+    if name not in ("lr", "entropy_coeff") or not isinstance(value, (list, tuple)):
+        return value
+    try:
+        points = np.array(value, float).reshape(len(value), 2)
+    except (TypeError, ValueError):
+        points = np.full((1, 2), np.nan)
+    if not (np.isfinite(points) & (points >= 0.0)).all():
+        raise InvalidArgumentError(
+            f"Expect the schedule of `ppo.{name}` to be [[timestep, value], ...] of finite numbers of at least 0, "
+            f"actually: {value}."
+        )
+    return points[:, 1].max()
 
 
 def _warn_of_missing_cores(wanted: float) -> None:

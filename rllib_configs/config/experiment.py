@@ -13,7 +13,7 @@ from policies.options import Options
 from rllib_configs.config.environment import EnvironmentConfig
 from rllib_configs.config.policy import OpenVLAConfig, PolicyConfig, TinyPolicyConfig
 from rllib_configs.config.run import Evaluation, Resources
-from rllib_configs.config.training import PPO, TTRL, BehaviorCloning
+from rllib_configs.config.training import PPO, TTRL, BehaviorCloning, check_used
 from vla_envs.errors import InvalidArgumentError
 
 
@@ -53,6 +53,7 @@ class Experiment(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_used(self.ttrl, self.ppo)
         if self.environment.pays and self.ttrl.reward != "env":
             raise InvalidArgumentError(
                 "Expect `ttrl.reward` to be 'env' with `environment.wrappers` that change rewards, because nothing "

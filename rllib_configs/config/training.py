@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
@@ -201,3 +201,48 @@ class PPO(Options):
     """Weight of longer estimates, for ``gae``."""
     vf_loss_coeff: NonNegativeFloat = 0.5
     """Weight of the critic's squared error, for ``gae``."""
+
+
+_VOTE_ALONE = (
+    "rule",
+    "outcome",
+    "noise",
+    "cluster_tolerance",
+    "vote_weight",
+    "vote_share",
+    "min_confidence_ratio",
+    "use_env_fallback",
+    "select",
+    "n_verdicts",
+    "log_detailed_metrics",
+)
+
+
+def check_used(ttrl: TTRL, ppo: PPO) -> None:
+    """Refuse an option that another one switches off: who set it would train with something else in mind.
+
+    Raises:
+        InvalidArgumentError: it names the option, and what it needs.
+    """
+    votes, critic = ttrl.reward == "vote", ppo.adv_estimator == "gae"
+    clusters = ttrl.outcome in ("final_state_cluster", "changed_state_cluster")
+    selects = (ttrl.n_samples_per_prompt or ttrl.n_votes_per_prompt) < ttrl.n_votes_per_prompt
+    rules: tuple[tuple[Options, Sequence[str], bool, str], ...] = (
+        (ttrl, _VOTE_ALONE, votes, "ttrl.reward=vote"),
+        (ttrl, ("noise",), ttrl.outcome == "noisy_success", "ttrl.outcome=noisy_success"),
+        (ttrl, ("cluster_tolerance",), clusters, "ttrl.outcome=final_state_cluster or changed_state_cluster"),
+        (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),
+        (ttrl, ("select",), selects, "ttrl.n_samples_per_prompt below ttrl.n_votes_per_prompt"),
+        (ppo, ("nsr",), ppo.adv_estimator == "grpo_nsr", "ppo.adv_estimator=grpo_nsr"),
+        (ppo, ("gamma", "lambda_", "vf_loss_coeff"), critic, "ppo.adv_estimator=gae"),
+        (ppo, ("dynamic_sampling",), not critic, "another ppo.adv_estimator than gae, which learns from every group"),
+        (ppo, ("reference_kl_coeff",), ppo.reference_kl is not None, "ppo.reference_kl"),
+    )
+    for options, names, used, needed in rules:
+        for name in names:
+            given, default = getattr(options, name), getattr(type(options), name, None)
+            if not used and given != (NSR() if name == "nsr" else default):
+                raise InvalidArgumentError(
+                    f"Expect `{options.section}{name}` with {needed} alone, because it has no effect otherwise, "
+                    f"actually: {given!r}. Leave it out."
+                )

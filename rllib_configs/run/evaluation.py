@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from rllib_configs.config import EnvironmentConfig
 from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group import GroupStart, GroupVectorEnv, rollout
+from vla_envs.group.prompts import spread_over_tasks
 from vla_envs.group.vector_env import Act
 from vla_envs.spec import TEMPERATURE, Prompt
 
@@ -79,12 +79,8 @@ def held_out_prompts(
         )
     env = environment.make(split)
     assert isinstance(env.unwrapped, VLAEnv)
-    by_task: dict[int, list[Prompt]] = {}
-    for prompt in env.unwrapped.prompts():
-        by_task.setdefault(prompt.task_id, []).append(prompt)
+    prompts = spread_over_tasks(env.unwrapped.prompts())
     env.close()
-    rounds = zip_longest(*by_task.values())
-    prompts = [prompt for one_of_each in rounds for prompt in one_of_each if prompt is not None]
     if num_episodes is not None and not 1 <= num_episodes <= len(prompts):
         raise InvalidArgumentError(
             f"Expect `num_episodes` to be 1 to {len(prompts)}, the initial states of split {split!r}, "

@@ -24,6 +24,7 @@ GROUPS = ("ttrl", "rollout", "throughput", "memory")
 
 LEARNER_NAMES = {
     "policy_loss": "loss/policy",
+    "total_loss": "loss/total",
     "vf_loss": "loss/value",
     "gradients_default_optimizer_global_norm": "policy/gradient_norm",
     "default_optimizer_learning_rate": "policy/learning_rate",

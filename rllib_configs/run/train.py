@@ -206,7 +206,8 @@ class Run:
             if state.iteration % experiment.evaluation.interval == 0:
                 policy = algorithm.policy_copy()
                 self._add_curve_point(log, policy, self._evaluate(policy, experiment.evaluation.curve_episodes))
-            if state.iteration % experiment.checkpoint_interval == 0:
+            # Where the last gradient step was not finite, the weights may compute nothing that is.
+            if state.iteration % experiment.checkpoint_interval == 0 and not algorithm.nonfinite_steps_in_a_row:
                 self._save_checkpoint(algorithm)
 
     def _is_over(self) -> bool:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from policies.behavior_cloning import Demonstrations, clone
+from policies.finite import NONFINITE_STEPS_IN_A_ROW
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
+from vla_envs.errors import NonFiniteError
 
 
 def demonstrate(rows=32):
@@ -76,3 +78,41 @@ def test_no_demonstrations_are_an_error():
     empty = dataclasses.replace(demonstrate(1), actions=np.zeros((0, 3, 7), np.float32))
     with pytest.raises(ValueError, match="at least one demonstrated state"):
         cloned(empty)
+
+
+def test_a_step_that_is_not_finite_is_not_taken(monkeypatch):
+    """The policy goes on from where it was; several of them in a row end the cloning."""
+    policy = fresh_policy()
+    true_loss, calls = policy.cloning_loss, []
+
+    def sometimes(*arguments):
+        calls.append(torch.nan if len(calls) % 2 else 1.0)
+        return true_loss(*arguments) * calls[-1]
+
+    monkeypatch.setattr(policy, "cloning_loss", sometimes)
+    _, losses = cloned(demonstrate(), policy, steps=6)
+    assert np.isnan([loss for _, loss in losses]).tolist() == [False, True] * 3
+    assert all(each.isfinite().all() for each in policy.parameters())
+
+
+def test_cloning_ends_where_nothing_is_finite():
+    """At once, with the rate to lower and where to look."""
+    demonstrations = demonstrate()
+    demonstrations.observations["state"][:] = np.nan
+    policy = fresh_policy()
+    before = [each.detach().clone() for each in policy.parameters()]
+    with pytest.raises(NonFiniteError, match=rf"at step {NONFINITE_STEPS_IN_A_ROW} of 150.*learning rate of 0\.003"):
+        cloned(demonstrations, policy)
+    assert all(map(torch.equal, policy.parameters(), before))
+
+
+@pytest.mark.parametrize("config", [CONFIG, GAUSSIAN], ids=lambda config: config.head)
+def test_what_stands_where_no_action_is_has_no_part(config):
+    """However large it is."""
+    demonstrations = demonstrate(rows=4)
+    demonstrations.mask[:, 1:] = 0.0
+    losses = []
+    for garbage in (0.0, 1e30, np.nan):
+        demonstrations.actions[:, 1:] = garbage
+        losses.append(cloned(demonstrations, fresh_policy(config=config), steps=2)[1])
+    assert losses[0] == losses[1] == losses[2]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.rewards import (
     efficiency_reward,
     energy_penalty,
@@ -111,3 +112,24 @@ def test_each_objective_has_its_weight(objectives, weights):
     """None forgotten, none mistyped."""
     with pytest.raises(ValueError, match="actually"):
         weighted_reward(objectives, weights)
+
+
+@pytest.mark.parametrize(("steps", "max_steps"), [(np.nan, 5), (1, np.nan), (1, np.inf), (0, 0), ([1, np.nan], 5)])
+@pytest.mark.parametrize("reward", [lambda *steps: efficiency_reward(True, *steps), step_penalty])
+def test_steps_that_are_no_share_of_a_limit_are_refused(reward, steps, max_steps):
+    """NaN is neither below nor above anything."""
+    with pytest.raises(InvalidArgumentError, match="actually"):
+        reward(steps, max_steps)
+
+
+@pytest.mark.parametrize("penalty", [energy_penalty, smoothness_penalty])
+def test_actions_that_are_not_finite_are_refused(penalty):
+    """They cost nothing that could be said."""
+    with pytest.raises(InvalidArgumentError, match="finite `actions`"):
+        penalty([[0.0, np.nan]])
+
+
+def test_objectives_that_are_not_finite_are_refused():
+    """Of a weight of 0 too: infinity times 0 is no number."""
+    with pytest.raises(InvalidArgumentError, match="finite `objectives`, actually"):
+        weighted_reward({"a": [np.inf]}, {"a": 0.0})

@@ -173,10 +173,15 @@ def has_signal(rewards: ArrayLike) -> NDArray[np.bool_]:
     Returns:
         bool (...).
 
+    Raises:
+        InvalidArgumentError: a reward that is not finite, of which nobody could say whether it differs.
+
     >>> has_signal([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]).tolist()
     [False, True]
     """
-    return np.asarray(np.ptp(np.asarray(rewards, np.float64), axis=-1) > 0.0)
+    checked = np.asarray(rewards, np.float64)
+    _check_finite("rewards", checked, np.ones(checked.shape, bool))
+    return np.asarray(np.ptp(checked, axis=-1) > 0.0)
 
 
 def _check_shape(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray:

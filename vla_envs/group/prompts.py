@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import zip_longest
 from operator import index
 from typing import Any, Literal, cast
 
@@ -13,6 +14,18 @@ from numpy.typing import NDArray
 
 from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.spec import Prompt
+
+
+def spread_over_tasks(prompts: Iterable[Prompt]) -> list[Prompt]:
+    """The same prompts, each once and those of different tasks by turns, so that the first of them are of all tasks.
+
+    >>> [tuple(each) for each in spread_over_tasks([Prompt(0, 5), Prompt(0, 6), Prompt(1, 5), Prompt(0, 5)])]
+    [(0, 5), (1, 5), (0, 6)]
+    """
+    by_task: dict[int, list[Prompt]] = {}
+    for prompt in dict.fromkeys(prompts):
+        by_task.setdefault(prompt.task_id, []).append(prompt)
+    return [prompt for one_of_each in zip_longest(*by_task.values()) for prompt in one_of_each if prompt is not None]
 
 
 class PromptSampler(ABC):

@@ -69,3 +69,10 @@ def test_ids_beyond_the_actions_count_as_the_nearest():
     """As in the original, which clips."""
     centers = decode_ids(torch.tensor([0, 31743, 31744, 31745, 31999, 32063]), FIRST_ID)
     torch.testing.assert_close(centers, torch.tensor([1, 1, 1, 1, -1, -1], dtype=torch.float64) * 254 / 255)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_statistics_that_are_not_finite_are_refused(bad):
+    """Every action would be no number, or at the end of its range."""
+    with pytest.raises(InvalidArgumentError, match=r"finite \('q01', 'q99'\), actually"):
+        Bounds({**STATISTICS, "q99": [2.0, bad, 1.0]})

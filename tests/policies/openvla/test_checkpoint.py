@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from policies.openvla.checkpoint import Checkpoint, load_component
 from policies.openvla.oft import ProprioProjector
 from policies.registry import load_policy
-from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError, NonFiniteError
 
 SHARD = "model-00001-of-00001.safetensors"
 
@@ -150,3 +150,12 @@ def test_names_of_parallel_training_are_understood(tmp_path):
     torch.save({f"module.{name}": each for name, each in saved.state_dict().items()}, tmp_path / "projector.pt")
     loaded = load_component(ProprioProjector(8, 32), tmp_path / "projector.pt")
     assert torch.equal(loaded.fc2.weight, saved.fc2.weight)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused(checkpoint, bad):
+    """With their name and their file."""
+    change_tensors(checkpoint, lambda tensors: tensors[sorted(tensors)[0]].view(-1)[0].fill_(bad))
+    loaded = Checkpoint(checkpoint)
+    with pytest.raises(NonFiniteError, match=rf"1 of \d+ in '{sorted(loaded.shapes)[0]}' are not. `{checkpoint}"):
+        list(loaded.tensors(loaded.shapes))

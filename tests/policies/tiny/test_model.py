@@ -10,12 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.torch import save_file
 
 import policies.tiny.model
 from policies.tiny import TinyConfig, TinyPolicy
 from policies.tiny.model import spatial_softmax
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
-from vla_envs.errors import MissingAssetsError
+from vla_envs.errors import MissingAssetsError, NonFiniteError
 from vla_envs.wrappers import ActionChunk, ActionHistory, TokenizeInstruction
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
@@ -266,3 +267,25 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, in
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]
     loaded = TinyPolicy.from_pretrained(tmp_path / "policy")
     assert torch.equal(loaded.act(observe(4)), POLICY.act(observe(4)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(tmp_path, monkeypatch, bad):
+    """What was there stays; the error names the weight."""
+    POLICY.save_pretrained(tmp_path / "policy")
+    broken = fresh_policy(seed=9)
+    broken.value_head[0].weight.data[0, 0] = bad
+    with pytest.raises(NonFiniteError, match=r"1 of \d+ in 'value_head.0.weight' are not. Nothing is written"):
+        broken.save_pretrained(tmp_path / "policy")
+    assert torch.equal(TinyPolicy.from_pretrained(tmp_path / "policy").act(observe(4)), POLICY.act(observe(4)))
+    save_file(broken.state_dict(), tmp_path / "policy" / "model.safetensors")
+    with pytest.raises(NonFiniteError, match=rf"'value_head.0.weight' .*{tmp_path / 'policy' / 'model.safetensors'}"):
+        TinyPolicy.from_pretrained(tmp_path / "policy")
+
+
+def test_no_action_answers_what_is_not_finite():
+    """Among numbers that are none, the first would be the largest."""
+    seen = observe(4)
+    seen["state"][2, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="Look for NaN in weights and observations"):
+        POLICY.act(seen)

@@ -16,6 +16,7 @@ from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, GROUP_ADVANTAGE
 from tests.reach_env import ReachEnv, register
 from tests.rllib_configs import coin_env, seeker, unlucky
 from tests.rllib_configs.setups import CHUNK_SIZE, make_module, module_spec, reach_config, reach_runner, starts, wrap
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.group import NSR, GroupStart, GroupVectorEnv, temperature_schedule
 from vla_envs.spec import TEMPERATURE, Prompt
 
@@ -119,9 +120,9 @@ def test_runners_of_one_experiment_draw_prompts_of_their_own():
     assert not set(prompts_of(first.sample())) & set(prompts_of(second.sample()))
 
 
-@pytest.mark.parametrize(("asked", "given"), [(None, 8), (1, 8), (8, 8), (9, 16)])
-def test_episodes_come_in_whole_rounds(asked, given):
-    """One of every environment, as many rounds as it takes."""
+@pytest.mark.parametrize(("asked", "given"), [(None, 8), (0, 0), (1, 4), (8, 8), (9, 12)])
+def test_episodes_come_in_whole_groups(asked, given):
+    """As many of four as it takes; one of every environment where nothing is asked for."""
     assert len(make_runner().sample(num_episodes=asked)) == given
 
 
@@ -403,3 +404,18 @@ def test_an_episode_holds_no_array_of_other_environments(module):
         for each in episode.get_observations().values():
             owner = each if each.base is None else each.base
             assert owner.nbytes == each.nbytes
+
+
+def test_weights_that_are_not_finite_sample_nothing():
+    """Every token would be the first bin, and look like one that was chosen."""
+    runner = make_runner()
+    next(runner.module.parameters()).data.fill_(np.nan)
+    with pytest.raises(NonFiniteError, match="`token_logp` is not finite, because of its weights"):
+        runner.sample()
+
+
+@pytest.mark.parametrize("bad", [np.nan, 0.0, np.inf, -1.0])
+def test_temperatures_are_positive_numbers(bad):
+    """Whoever gives them."""
+    with pytest.raises(InvalidArgumentError, match="`temperatures` to be 4 positive numbers"):
+        make_runner().sample_groups(starts(1), [1.0, 1.0, 1.0, bad])

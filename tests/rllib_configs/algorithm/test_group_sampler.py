@@ -8,7 +8,7 @@ from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from tests.rllib_configs.setups import reach_config, starts
 from tests.rllib_configs.unlucky import ENV_ID, add_faults
-from vla_envs.errors import WorkerError
+from vla_envs.errors import InvalidArgumentError, WorkerError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
@@ -145,3 +145,12 @@ def test_rllib_drops_what_a_slow_runner_samples(pair):
         worker_set=pair.env_runner_group, sample_timeout_s=15.0, concat=False, _uses_new_env_runners=True
     )
     assert len(results) == 1
+
+
+def test_what_no_runner_could_sample_is_said_at_once(pair):
+    """As it was raised in the process, and without a second attempt: it would come again."""
+    pair.sampler.counts.clear()
+    with pytest.raises(InvalidArgumentError, match=r"`temperatures` to be 4 positive numbers, actually: \[nan"):
+        pair.sampler.sample(starts(2), temperatures=[float("nan")] * 4)
+    assert not pair.sampler.counts
+    assert len(sample(pair.sampler, 2)) == 2

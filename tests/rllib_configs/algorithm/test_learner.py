@@ -12,6 +12,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from policies.finite import NONFINITE_STEPS_IN_A_ROW
 from rllib_configs.algorithm.batching import GroupTrainingData, Timesteps
 from rllib_configs.algorithm.sampled_group import (
     ACTION_TOKENS,
@@ -22,6 +23,7 @@ from rllib_configs.algorithm.sampled_group import (
     column,
 )
 from tests.rllib_configs.setups import module_spec, reach_config, reach_runner, starts
+from vla_envs.errors import NonFiniteError
 from vla_envs.spec import TEMPERATURE
 
 TEMPERATURES = [0.5, 0.7, 0.9, 1.3]
@@ -364,3 +366,65 @@ def test_rllibs_loss_of_a_whole_batch_is_refused(make_learner):
     """It would be no share of a minibatch's."""
     with pytest.raises(NotImplementedError, match="ppo_loss"):
         make_learner().compute_loss_for_module(module_id=DEFAULT_MODULE_ID, config=None, batch={}, fwd_out={})
+
+
+BAD = pytest.mark.parametrize("bad", [np.nan, np.inf])
+
+
+def spoiled(episodes, bad, number=1):
+    """With such an advantage in the first of them: the gradients of whole minibatches are no numbers."""
+    return with_advantages(episodes, [bad] * number + [1.0] * (len(episodes) - number))
+
+
+@BAD
+@pytest.mark.parametrize("optimizer", ["adam", "adam8bit"])
+def test_a_step_that_is_not_finite_is_not_taken(make_learner, episodes, bad, optimizer):
+    """Weights and moments stay bit for bit; the step is counted, and what was measured of it stays NaN."""
+    if optimizer == "adam8bit":
+        pytest.importorskip("bitsandbytes")
+    learner, expected = (make_learner(optimizer=optimizer) for _ in range(2))
+    for each in (learner, expected):
+        update(each, episodes)
+    results = update(learner, spoiled(episodes, bad))
+    assert (results["nonfinite_steps"], results["num_nonfinite_steps_in_a_row"]) == (1, 1)
+    assert not np.isfinite(results["policy_loss"])
+    assert np.isnan(results["gradients_default_optimizer_global_norm"])
+    assert_same_parameters(learner, expected)
+    for state, other in zip(
+        learner.get_optimizer().state.values(), expected.get_optimizer().state.values(), strict=True
+    ):
+        assert all(torch.equal(torch.as_tensor(each), torch.as_tensor(other[key])) for key, each in state.items())
+
+
+def test_steps_in_a_row_end_the_update(make_learner, episodes):
+    """What follows would be in vain; a step that is taken begins anew."""
+    learner = make_learner(num_epochs=NONFINITE_STEPS_IN_A_ROW + 2)
+    results = update(learner, spoiled(episodes, np.nan))
+    assert results["nonfinite_steps"] == results["num_nonfinite_steps_in_a_row"] == NONFINITE_STEPS_IN_A_ROW
+    results = update(learner, with_advantages(episodes, [1.0, -1.0] * 4))
+    assert results["nonfinite_steps"] == results["num_nonfinite_steps_in_a_row"] == 0
+    assert np.isfinite([results[name] for name in ("policy_loss", "first_ratio_error", "entropy")]).all()
+
+
+def test_the_largest_ratio_error_keeps_nan(make_learner, episodes):
+    """Whichever micro-batch it is in."""
+    episodes[3].extra_model_outputs[TOKEN_LOGP].data[0] = np.nan
+    assert np.isnan(update(make_learner(micro_batch_size=4), episodes)["first_ratio_error"])
+
+
+def test_the_total_of_the_loss_is_reported(make_learner, episodes):
+    """It is what the weighted terms add up to."""
+    results = update(make_learner(adv_estimator="gae", entropy_coeff=0.5, vf_loss_coeff=0.25), episodes)
+    expected = results["policy_loss"] - 0.5 * results["entropy"] + 0.25 * results["vf_loss"]
+    assert results["total_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_weights_that_are_not_finite_are_not_taken_over(make_learner):
+    """From nobody, and none of them."""
+    learner = make_learner()
+    before = learner.policy_module.get_state()
+    last = list(before)[-1]
+    with pytest.raises(NonFiniteError, match=last):
+        learner.policy_module.set_state({name: each + (np.nan if name == last else 1) for name, each in before.items()})
+    for name, value in learner.policy_module.get_state().items():
+        np.testing.assert_array_equal(value, before[name])

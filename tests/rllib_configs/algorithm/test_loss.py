@@ -1,5 +1,7 @@
 """The loss of a batch: which tokens move, in which direction, and how far."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ from rllib_configs.algorithm.sampled_group import (
     TOKEN_MASK,
     executed_tokens,
 )
+from vla_envs.errors import NonFiniteError
 
 ROWS, CHUNK, DIM = 5, 3, 2
 SLOTS = CHUNK * DIM
@@ -264,3 +267,63 @@ def test_the_target_is_reached_from_both_sides(coeff):
     for _ in range(500):
         coeff = adapted_kl_coeff(coeff, 0.02 / coeff, target=0.1)
     assert 0.02 / coeff == pytest.approx(0.1, rel=0.01)
+
+
+GARBAGE = pytest.mark.parametrize("garbage", [math.inf, -math.inf, math.nan, 1e30])
+
+
+def with_garbage(batch, key, garbage):
+    """Something else in the columns where nothing ran."""
+    return {**batch, key: batch[key].masked_fill(~batch[TOKEN_MASK], garbage)}
+
+
+@GARBAGE
+@pytest.mark.parametrize("key", [TOKEN_LOGP, REF_LOGP])
+@pytest.mark.parametrize("whole_trajectories", [False, True])
+def test_what_stands_where_nothing_ran_has_no_part(garbage, key, whole_trajectories):
+    """Not even infinity, which no mask of zeros would take out again."""
+    columns = {MEAN_LOG_RATIO: torch.full((ROWS,), 0.1)} if whole_trajectories else {}
+    batch, forward = make_batch(log_ratio=0.1, executed=(3, 1, 2, 0, 3), **columns)
+    batch[REF_LOGP] = batch[TOKEN_LOGP] + 0.2
+    weights = Coefficients(0.2, 0.2, entropy=0.1, reference_kl=0.5)
+    expected = whole(batch, forward, weights)
+    gradient = gradient_of(TOKEN_LOGP, batch, forward, weights)
+    loss = whole(with_garbage(batch, key, garbage), forward, weights)
+    assert {name: each.item() for name, each in loss.terms.items()} == {
+        name: each.item() for name, each in expected.terms.items()
+    }
+    assert loss.ratio_error == expected.ratio_error
+    assert torch.equal(gradient_of(TOKEN_LOGP, with_garbage(batch, key, garbage), forward, weights), gradient)
+
+
+@GARBAGE
+def test_what_a_policy_says_where_nothing_ran_has_no_part(garbage):
+    """In no term, and in no gradient."""
+    batch, forward = make_batch(log_ratio=0.1, executed=(3, 1, 2, 0, 3))
+    expected = gradient_of(TOKEN_LOGP, batch, forward)
+    said = forward[TOKEN_LOGP].detach().masked_fill(~batch[TOKEN_MASK], garbage).requires_grad_()
+    assert torch.equal(gradient_of(TOKEN_LOGP, batch, {**forward, TOKEN_LOGP: said}), expected)
+
+
+def test_a_term_without_a_weight_has_no_part_in_the_gradient():
+    """Whatever it is; it is measured all the same."""
+    batch, forward = make_batch(log_ratio=0.1)
+    forward[TOKEN_ENTROPY] = torch.full((ROWS, SLOTS), math.nan, requires_grad=True)
+    loss = whole(batch, forward)
+    assert loss.total == loss.terms[POLICY_LOSS_KEY]
+    assert loss.terms[ENTROPY_KEY].isnan()
+    assert not whole(batch, forward, Coefficients(0.2, 0.2, entropy=0.1)).total.isfinite()
+
+
+def test_ratios_that_are_no_numbers_are_not_taken_for_unclipped():
+    """No comparison with NaN holds."""
+    batch, forward = make_batch(log_ratio=math.nan)
+    loss = whole(batch, forward)
+    assert loss.terms["clip_fraction"].isnan()
+    assert loss.ratio_error.isnan()
+
+
+def test_the_weight_of_a_kl_follows_no_nan():
+    """It would be the weight of all that follows."""
+    with pytest.raises(NonFiniteError, match="actually: nan"):
+        adapted_kl_coeff(0.1, math.nan, target=0.02)

@@ -54,6 +54,14 @@ def test_means_are_over_the_groups_that_have_the_number():
     }
 
 
+def test_means_have_the_names_that_others_read():
+    """Success, reward and control steps of a trajectory; a number that nothing was measured of is left out."""
+    rollout = sampling_metrics(GROUPS, {}, 1.0)[ROLLOUT]
+    assert (rollout["success_rate"], rollout["mean_length"]) == (0.25, 5.0)
+    assert "mean_reward" not in rollout
+    assert sampling_metrics([group(metrics={"reward": 0.75})], {}, 1.0)[ROLLOUT]["mean_reward"] == 0.75
+
+
 def test_every_trajectory_is_accounted_for():
     """Trained, untrained or invalid."""
     counts = sampling_metrics(GROUPS, {}, 1.0)[ROLLOUT]

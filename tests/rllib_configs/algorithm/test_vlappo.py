@@ -17,7 +17,8 @@ from rllib_configs import VLAPPO, Experiment
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
 from tests.rllib_configs import unlucky
-from tests.rllib_configs.setups import module_spec, reach_config
+from tests.rllib_configs.setups import module_spec, reach_config, reach_runner
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.group import Estimator, adapt_temperatures, temperature_schedule
 from vla_envs.spec import TEMPERATURE
 
@@ -141,10 +142,80 @@ def test_a_learner_without_a_group_does_not_count_in_the_metrics(build):
         assert learner[key] == pytest.approx(expected[key], abs=1e-5)
 
 
-def test_rllibs_own_evaluation_runs(build):
-    """With a module of its own, in the driver."""
-    algorithm = build(reach_config().evaluation(evaluation_interval=1, evaluation_duration=8))
-    assert algorithm.train()["evaluation"]["env_runners"]["num_episodes"] == 8
+class Events(RLlibCallback):
+    """Keeps what was started from, and what has ended, in this process."""
+
+    prompts: ClassVar[list[tuple[int, int]]] = []
+    ended: ClassVar[list[str]] = []
+
+    def on_episode_end(self, *, episode, env_runner, **kwargs):
+        if env_runner.config.in_evaluation:
+            info = episode.get_infos(0)
+            self.prompts.append((info["task_id"], info["init_state_id"]))
+        self.ended.append(episode.id_)
+
+
+@pytest.mark.parametrize("episodes", [16, 6])
+def test_an_evaluation_counts_as_many_prompts_as_episodes(build, episodes):
+    """Of a greedy policy a start says the same each time; and the same prompts are evaluated again, of both tasks."""
+    greedy = {"evaluation_interval": 1, "evaluation_config": {"explore": False}}
+    algorithm = build(reach_config().evaluation(evaluation_duration=episodes, **greedy).callbacks(Events))
+    seen = []
+    for _ in range(2):
+        Events.prompts.clear()
+        assert algorithm.train()["evaluation"]["env_runners"]["num_episodes"] == episodes
+        seen.append(list(Events.prompts))
+        assert len(seen[-1]) == len(set(seen[-1])) == episodes
+    assert seen[0] == seen[1]
+    assert [task for task, _ in seen[0]].count(0) == episodes / 2
+
+
+def test_remote_runners_share_the_prompts_of_an_evaluation(build):
+    """None is run twice, and none is left out."""
+    config = reach_config(env_config={"num_init_states": 3})
+    number = len(reach_runner(config.copy(copy_frozen=False)).prompts())
+    config.evaluation(evaluation_interval=1, evaluation_num_env_runners=2, evaluation_duration=number)
+    result = build(config).train()["evaluation"]["env_runners"]
+    assert result["num_episodes"] == number
+    with pytest.raises(InvalidArgumentError, match=rf"at most {number}, the different prompts.*actually: {number + 1}"):
+        build(config.copy(copy_frozen=False).evaluation(evaluation_num_env_runners=0, evaluation_duration=number + 1))
+
+
+def test_an_evaluation_needs_runners_of_its_own(build):
+    """Those of training start groups, four times from each prompt."""
+    with pytest.raises(InvalidArgumentError, match="an `evaluation_interval`"):
+        build().evaluate()
+
+
+def test_callbacks_are_told_of_every_episode(build):
+    """As methods and as functions, of each that is sampled once."""
+    Events.ended.clear()
+    told = []
+    functions = {
+        "on_episode_end": lambda episode, **_: told.append(episode.id_),
+        "on_sample_end": lambda samples, **_: told.append(len(samples)),
+    }
+    build(reach_config().callbacks(Events, **functions)).train()
+    assert told == [*Events.ended, 8]
+    assert len(set(Events.ended)) == 8
+
+
+@pytest.mark.parametrize("learners", [0, 2])
+def test_training_that_is_not_finite_ends(build, tmp_path, learners):
+    """With the iteration and the terms; weights that are not finite either go to no checkpoint of RLlib's."""
+    algorithm = build(spread(learners=learners, lr=1e30, num_epochs=8, entropy_coeff=0.01))
+    message = r"ends in iteration 1, .* 3 gradient steps in a row .*\(policy_loss, entropy"
+    with pytest.raises(NonFiniteError, match=message):
+        algorithm.train()
+    algorithm.learner_group.foreach_learner(spoil)
+    with pytest.raises(NonFiniteError, match="No checkpoint is written"):
+        algorithm.save_to_path(tmp_path / "checkpoint")
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def spoil(learner):
+    with torch.no_grad():
+        next(learner.policy_module.policy.parameters()).fill_(torch.nan)
 
 
 def test_remote_runners_act_with_the_learners_weights(build):

@@ -144,7 +144,18 @@ def test_the_number_of_environments_is_not_a_setting():
         ({"max_num_gen_batches": 0}, "`ppo.max_num_gen_batches` to be above 0, actually: 0"),
         ({"dynamic_sampling": "yes"}, "`ppo.dynamic_sampling` to be a valid boolean, actually: 'yes'"),
         ({"lr": 0.0}, r"`ppo.lr` to be above 0, actually: 0\.0"),
-        ({"lr": [[0, -1.0], [10, -2.0]]}, r"`ppo.lr` to be above 0, actually: -1\.0"),
+        ({"lr": [[0, -1.0], [10, -2.0]]}, r"the schedule of `ppo.lr` .* at least 0, actually: \[\[0, -1\.0"),
+        (
+            {"lr": [[0, 1e-3], [10, float("nan")]]},
+            r"the schedule of `ppo.lr` .* finite.*actually: \[\[0, 0\.001\], \[10, nan",
+        ),
+        (
+            {"entropy_coeff": [[0, float("inf")]]},
+            r"the schedule of `ppo.entropy_coeff` .* finite.*actually: \[\[0, inf",
+        ),
+        ({"clip_param": [[0, 0.1], [10, 0.2]]}, r"`ppo.clip_param` to be a valid number, actually: \[\[0"),
+        ({"lr": float("nan")}, r"`ppo.lr` to be .*, actually: nan"),
+        ({"clip_param": float("inf")}, r"`ppo.clip_param` to be a finite number, actually: inf"),
         ({"lambda_": 1.5}, r"`ppo.lambda_` to be at most 1, actually: 1\.5"),
         ({"optimizer": "sgd"}, "`ppo.optimizer` to be 'adam' or 'adam8bit', actually: 'sgd'"),
         ({"ratio_level": "step"}, "`ppo.ratio_level` to be 'token' or 'trajectory', actually: 'step'"),
@@ -240,3 +251,39 @@ def test_a_trial_that_would_wait_for_ever_says_why():
     """And how to ask for less; Tune does not."""
     with pytest.warns(UserWarning, match=r"asks for 9 CPU cores and Ray has 8.*--resources\.num-env-runners"):
         cores_of(processes(runners=9))
+
+
+def test_an_evaluation_has_groups_of_one():
+    """As many environments as in training, and no siblings to compare; of one it may be asked for."""
+    config = reach_config(groups=2).evaluation(evaluation_config={"ttrl": TTRL(n_votes_per_prompt=1)})
+    for each, environments in ((reach_config(groups=2), 8), (config, 2)):
+        evaluation = each.get_evaluation_config_object()
+        evaluation.validate()
+        assert (evaluation.group_size, evaluation.num_envs_per_env_runner) == (1, environments)
+        assert evaluation.of_groups().env_config["group_size"] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"groups_per_env_runner": 0}, "`groups_per_env_runner` to be an integer above 0, actually: 0"),
+        ({"groups_per_env_runner": 2.0}, r"`groups_per_env_runner` to be an integer above 0, actually: 2\.0"),
+        ({"sample_timeout_s": float("nan")}, "`sample_timeout_s` to be finite seconds above 0.*actually: nan"),
+        ({"sample_timeout_s": 0.0}, r"`sample_timeout_s` to be finite seconds above 0.*actually: 0\.0"),
+    ],
+)
+def test_runners_that_could_not_work_are_refused(settings, message):
+    """No clock is ever past NaN."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        reach_config().env_runners(**settings).validate()
+
+
+@pytest.mark.parametrize("duration", [0, -1, True, 2.0, "auto"])
+def test_an_evaluation_is_of_some_episodes(duration):
+    """Before anything is built."""
+    config = reach_config()
+    config.evaluation_duration = duration
+    with pytest.raises(
+        InvalidArgumentError, match=rf"`evaluation_duration` to be a number of episodes.*: {duration!r} "
+    ):
+        config.validate()

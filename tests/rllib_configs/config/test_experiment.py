@@ -66,7 +66,14 @@ OTHER_VALUES = {
 BASES = {
     "env_kwargs": Experiment(environment=EnvironmentConfig(id=two_arm_env.ENV_ID)),
     "reference_kl_target": Experiment(ppo=PPO(reference_kl="loss")),
+    "reference_kl_coeff": Experiment(ppo=PPO(reference_kl="loss")),
+    "nsr": Experiment(ppo=PPO(adv_estimator="grpo_nsr")),
+    **dict.fromkeys(("gamma", "lambda_", "vf_loss_coeff"), Experiment(ppo=PPO(adv_estimator="gae"))),
     **{each.name: Experiment(ttrl=TTRL(reward="vote")) for each in dataclasses.fields(TTRL)},
+    "noise": Experiment(ttrl=TTRL(reward="vote", outcome="noisy_success")),
+    "cluster_tolerance": Experiment(ttrl=TTRL(reward="vote", rule="agreement", outcome="final_state_cluster")),
+    "select": Experiment(ttrl=TTRL(reward="vote", n_samples_per_prompt=3)),
+    "n_verdicts": Experiment(ttrl=TTRL(reward="vote", rule="denoise")),
 }
 """Where a field has a meaning."""
 
@@ -216,7 +223,12 @@ class TestFile:
                 vision_heads=st.none() | st.lists(st.integers(1, 16)),
                 autocast=st.booleans(),
             ),
-            ppo=st.builds(PPO, lr=st.floats(1e-12, 1.0), nsr=st.builds(NSR, positive_weight=st.floats(0.0, 9.0))),
+            ppo=st.builds(
+                PPO,
+                lr=st.floats(1e-12, 1.0),
+                adv_estimator=st.just("grpo_nsr"),
+                nsr=st.builds(NSR, positive_weight=st.floats(0.0, 9.0)),
+            ),
         )
     )
     def test_whatever_can_be_said_comes_back(self, tmp_path_factory, experiment):

@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from rllib_configs.config import TTRL
+from rllib_configs.config import PPO, TTRL, Experiment
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.group import VoteConfig, temperature_schedule
+from vla_envs.group import NSR, VoteConfig, temperature_schedule
 
 VOTING = TTRL(reward="vote")
 OF_THE_VOTE = {
@@ -79,3 +79,41 @@ def test_an_unknown_choice_names_the_valid_ones(name):
         InvalidArgumentError, match=rf"^Expect the `ttrl\.{name}` to be '.*' or '.*', actually: 'speedy'"
     ):
         TTRL(**{name: "speedy"})
+
+
+@pytest.mark.parametrize(
+    ("ttrl", "ppo", "message"),
+    [
+        ({"rule": "label"}, {}, "`ttrl.rule` with ttrl.reward=vote alone.*actually: 'label'"),
+        ({"outcome": "final_state_cluster"}, {}, "`ttrl.outcome` with ttrl.reward=vote"),
+        ({"vote_share": 0.5, "reward": "env"}, {}, "`ttrl.vote_share` with ttrl.reward=vote"),
+        ({"select": "diversity", "reward": "vote"}, {}, "`ttrl.select` with ttrl.n_samples_per_prompt below"),
+        ({"noise": 0.5, "reward": "vote"}, {}, "`ttrl.noise` with ttrl.outcome=noisy_success"),
+        ({"cluster_tolerance": 0.5, "reward": "vote"}, {}, "`ttrl.cluster_tolerance` with ttrl.outcome=final"),
+        ({"n_verdicts": 9, "reward": "vote"}, {}, "`ttrl.n_verdicts` with ttrl.rule=denoise"),
+        ({}, {"nsr": NSR(0.5)}, "`ppo.nsr` with ppo.adv_estimator=grpo_nsr"),
+        ({}, {"gamma": 0.5}, "`ppo.gamma` with ppo.adv_estimator=gae"),
+        ({}, {"vf_loss_coeff": 0.1}, "`ppo.vf_loss_coeff` with ppo.adv_estimator=gae"),
+        ({}, {"adv_estimator": "gae", "dynamic_sampling": True}, "`ppo.dynamic_sampling` with another"),
+        ({}, {"reference_kl_coeff": 0.5}, "`ppo.reference_kl_coeff` with ppo.reference_kl"),
+    ],
+)
+def test_an_option_that_another_switches_off_is_refused(ttrl, ppo, message):
+    """Somebody who sets it means something by it."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        Experiment(ttrl=TTRL(**ttrl), ppo=PPO(**ppo))
+
+
+@pytest.mark.parametrize(
+    ("ttrl", "ppo"),
+    [
+        ({"reward": "vote", "rule": "denoise", "n_verdicts": 9, "outcome": "noisy_success", "noise": 0.1}, {}),
+        ({"reward": "vote", "n_samples_per_prompt": 2, "select": "diversity"}, {"reference_kl": "loss"}),
+        ({}, {"adv_estimator": "gae", "gamma": 0.5, "lambda_": 0.5, "vf_loss_coeff": 0.1}),
+        ({}, {"adv_estimator": "grpo_nsr", "nsr": NSR(0.5)}),
+    ],
+)
+def test_an_option_that_has_its_use_is_taken(ttrl, ppo):
+    """Whatever its value."""
+    experiment = Experiment(ttrl=TTRL(**ttrl), ppo=PPO(**ppo))
+    assert (experiment.ttrl, experiment.ppo) == (TTRL(**ttrl), PPO(**ppo))

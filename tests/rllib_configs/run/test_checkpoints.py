@@ -12,7 +12,7 @@ from policies.tiny import TinyConfig, TinyPolicy
 from rllib_configs.run import checkpoints as checkpoints_module
 from rllib_configs.run.checkpoints import Checkpoints, RunState
 from rllib_configs.run.report import CurvePoint
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 
 
 class Executed:
@@ -179,3 +179,25 @@ def test_the_best_policy_comes_back_with_its_checkpoint(checkpoints, policy):
     assert (checkpoints.best / "model.safetensors").read_bytes() != expected
     checkpoints.restore_best(checkpoints.newest())
     assert (checkpoints.best / "model.safetensors").read_bytes() == expected
+
+
+@pytest.mark.parametrize("place", ["policy", "training state"])
+def test_what_is_not_finite_is_not_written(checkpoints, policy, place):
+    """And pushes no sound checkpoint out."""
+    state = training_state(4)
+    (state["optimizer"]["state"][0] if place == "training state" else next(policy.parameters()).data).fill_(torch.nan)
+    before = names(checkpoints)
+    with pytest.raises(NonFiniteError):
+        checkpoints.save(policy, state, state_at(4))
+    assert names(checkpoints) == before
+
+
+def test_a_checkpoint_that_is_not_finite_is_passed_over(checkpoints, policy, monkeypatch, caplog):
+    """An earlier version has written it."""
+    bad = training_state(4)
+    bad["optimizer"]["state"][0][1] = torch.inf
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints_module, "check_finite", lambda *_: None)
+        checkpoints.save(policy, bad, state_at(4))
+    assert checkpoints.newest().path.name == "iteration_000003"
+    assert "1 of 3 in 'optimizer.state.0' are not" in caplog.text

@@ -46,6 +46,22 @@ def test_what_was_not_measured_is_left_out(nothing):
     assert scalars({"ttrl": {"reward": nothing}, "learners": {}, "timers": None}) == {}
 
 
+def test_what_a_learner_measured_stays_nan():
+    """In an iteration in which it has made an update, as it says by its count of steps; and in the table."""
+    learner = {"policy_loss": math.nan, "nonfinite_steps": 1.0, "num_nonfinite_steps_in_a_row": 1.0}
+    values = scalars({"learners": {"default_policy": learner}})
+    assert values == {"loss/policy": pytest.approx(math.nan, nan_ok=True), "policy/nonfinite_steps": 1.0}
+    assert scalars({"learners": {"default_policy": {**learner, "nonfinite_steps": math.nan}}}) == {}
+
+
+def test_nan_stands_in_the_table(tmp_path):
+    """As a number that was measured."""
+    log = MetricsLog(tmp_path)
+    log.write(1, {"loss/policy": math.nan})
+    log.close()
+    assert (tmp_path / "progress.csv").read_text().splitlines() == ["iteration,loss/policy", "1,nan"]
+
+
 @pytest.fixture
 def directory(tmp_path):
     """Two iterations, of which the second was evaluated and had something new to tell."""

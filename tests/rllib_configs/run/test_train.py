@@ -14,6 +14,8 @@ import vla_envs
 from policies.registry import load_policy
 from policies.tiny import TinyPolicy
 from rllib_configs import VLAPPO
+from rllib_configs.algorithm import learner
+from rllib_configs.algorithm.loss import ppo_loss
 from rllib_configs.config import (
     PPO,
     TTRL,
@@ -31,7 +33,7 @@ from rllib_configs.run.logging import MetricsLog
 from rllib_configs.run.report import plot_curve
 from rllib_configs.run.train import Run, load_experiment, train
 from tests.rllib_configs.seeker import ENV_ID
-from vla_envs.errors import InvalidArgumentError, VLAEnvsError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError
 
 pytestmark = pytest.mark.slow
 
@@ -333,3 +335,31 @@ def test_a_failed_training_stops_the_algorithm(trained, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         trained(Examiner())
     assert stopped == ["log", "algorithm"]
+
+
+def test_training_that_is_not_finite_ends_with_the_last_sound_checkpoint(trained, tmp_path):
+    """In one sentence: the iteration, the terms, the checkpoint, and how to start again from its policy."""
+    with pytest.raises(NonFiniteError) as error:
+        trained(Examiner(), ppo=PPO(groups_per_iteration=1, num_epochs=4, lr=1e30, entropy_coeff=0.01))
+    sound = tmp_path / "checkpoints" / "iteration_000000"
+    assert str(error.value).startswith("Training ends in iteration 1, because 3 gradient steps in a row were not fin")
+    assert "(policy_loss, entropy" in str(error.value)
+    assert f"; the last sound checkpoint is {sound}, " in str(error.value)
+    assert str(error.value).endswith(f"--policy.path {sound / 'policy'}")
+    assert all(each.isfinite().all() for each in policy_in(tmp_path / "best").parameters())
+    assert names(tmp_path / "checkpoints") == [sound.name]
+
+
+def test_a_single_step_that_is_not_finite_is_counted_and_said(trained, tmp_path, monkeypatch, caplog):
+    """Training goes on; no checkpoint is made of weights that the last step has put in doubt."""
+    true_loss, calls = ppo_loss, []
+
+    def third_fails(*arguments):
+        calls.append(None)
+        loss = true_loss(*arguments)
+        return loss._replace(total=loss.total * (torch.nan if len(calls) == 3 else 1.0))
+
+    monkeypatch.setattr(learner, "ppo_loss", third_fails)
+    trained(Examiner(0, 0, 0), checkpoint_interval=1, ppo=PPO(groups_per_iteration=1, num_epochs=1, entropy_coeff=0.01))
+    assert [row["policy/nonfinite_steps"] for row in rows_of(tmp_path)[1:]] == ["0.0", "0.0", "1.0"]
+    assert "Iteration 3: gradient steps that were not finite (the gradient), and so were not taken: 1" in caplog.text

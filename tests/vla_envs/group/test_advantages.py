@@ -198,3 +198,28 @@ def test_nsr_refuses_weights_that_would_turn_the_gradient(options, message):
 def test_a_signal_is_an_advantage(group):
     """Trap 19: equal rewards have none."""
     assert has_signal(group) == group_advantages(group).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("estimator", [*BASELINES, "grpo_nsr"])
+def test_rewards_that_are_not_finite_are_refused(bad, estimator):
+    """They would make advantages of the whole group that are no numbers, or none at all."""
+    with pytest.raises(InvalidArgumentError, match="finite `rewards`, actually"):
+        group_advantages([1.0, 0.0, bad], estimator, success=[True, False, False])
+
+
+def test_a_reward_that_nobody_is_compared_with_may_be_anything():
+    """A vote that abstains gives none."""
+    assert group_advantages([1.0, 0.0, np.nan], mask=[True, True, False]).tolist() == [1.0, -1.0, 0.0]
+
+
+def test_scores_that_are_not_finite_are_refused():
+    """NaN is at least nothing, and so would be incorrect without a word."""
+    with pytest.raises(InvalidArgumentError, match="finite `scores`, actually"):
+        group_advantages([1.0, 0.0], "grpo_nsr", scores=[np.nan, 0.0], nsr=NSR(correctness_threshold=0.5))
+
+
+def test_nothing_says_whether_rewards_that_are_not_finite_differ():
+    """Equal ones would say that nothing is left to learn."""
+    with pytest.raises(InvalidArgumentError, match="finite `rewards`"):
+        has_signal([1.0, np.nan])

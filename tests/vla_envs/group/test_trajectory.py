@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.vla_envs.group.trajectories import make_group
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.group import group_diversity
+from vla_envs.group import Trajectory, group_diversity
 from vla_envs.group.trajectory import action_distance, pairwise_distances
 
 sequences = st.lists(st.lists(st.floats(-1, 1), min_size=2, max_size=2), min_size=1, max_size=5).map(np.array)
@@ -53,3 +53,19 @@ def test_actions_must_have_been_recorded():
     """The error names the trajectories."""
     with pytest.raises(InvalidArgumentError, match=r"\[1\]"):
         pairwise_distances(make_group([True, True], actions=[np.ones((4, 7)), None]))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["task_reward", "env_return", "final_state", "actions", "temperature"])
+def test_a_number_that_is_not_finite_is_refused(name, bad):
+    """Votes, rewards and distances would otherwise compare it with others, and no comparison holds."""
+    value = np.full((2, 7), bad) if name in ("final_state", "actions") else bad
+    with pytest.raises(InvalidArgumentError, match=f"finite `{name}` of a trajectory.*number 3 of the group"):
+        Trajectory(**{"success": True, "steps": 1, "max_steps": 2, "task_reward": 1.0, "index": 3, name: value})
+
+
+@pytest.mark.parametrize(("steps", "max_steps"), [(0, 0), (-1, 5), (6, 5), (1, -1), (np.nan, 5), (1, np.nan)])
+def test_steps_are_within_their_limit(steps, max_steps):
+    """Of none nothing would be a share."""
+    with pytest.raises(InvalidArgumentError, match="`max_steps` of at least 1 and `steps` from 0 to it"):
+        Trajectory(success=False, steps=steps, max_steps=max_steps, task_reward=0.0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.reach_env import ReachEnv, towards_targets
-from vla_envs.errors import InvalidActionError
+from vla_envs.errors import InvalidActionError, NonFiniteError
 from vla_envs.group import GroupStart, GroupVectorEnv, rollout
 from vla_envs.wrappers import ActionChunk
 
@@ -91,3 +91,31 @@ def test_actions_of_another_shape_are_refused():
 
     with pytest.raises(InvalidActionError, match=r"shape \(2, 4, 7\), actually: \(2, 1, 7\)"):
         list(rollout(envs, [GroupStart(0, seed=0)], act))
+
+
+class SpoilingEnv(ReachEnv):
+    """Shows a state, or pays a reward, that is no number on its second step."""
+
+    def __init__(self, what, value, **kwargs):
+        self.what, self.value = what, value
+        super().__init__(**kwargs)
+
+    def step(self, action):
+        observation, reward, *rest, info = super().step(action)
+        if info["elapsed_steps"] == 2:
+            observation["state"][1] = self.value if self.what == "state" else 0.0
+            reward = self.value if self.what == "reward" else reward
+        return observation, reward, *rest, info
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("what", ["state", "reward"])
+def test_what_is_not_finite_ends_the_rollout(what, value):
+    """A policy would answer with its first bin, and nobody could learn from it; the error says where it happened."""
+    envs = GroupVectorEnv([lambda: SpoilingEnv(what, value)] * 2, 2, "hold")
+
+    def stand(observations, running):
+        return np.zeros((len(running), 7), np.float32), None
+
+    with pytest.raises(NonFiniteError, match=rf"finite `{what}` .*{value}.*'reach.*'elapsed_steps': .*2"):
+        list(rollout(envs, STARTS[:1], stand))
