@@ -119,8 +119,9 @@ class GroupEnvRunner(SingleAgentEnvRunner):
             episodes = sample_episodes(self.module, self.env.unwrapped, starts, temperatures, explore=explore)
         for episode in episodes:
             self._stamp_weights(episode)
-        self._done_episodes_for_metrics.extend(filter(is_valid, episodes))
-        self._increase_sampled_metrics(sum(map(len, episodes)), len(episodes))
+        ended = list(filter(is_valid, episodes))
+        self._done_episodes_for_metrics.extend(ended)
+        self._increase_sampled_metrics(sum(map(len, episodes)), len(ended))
         self.metrics.log_value(PEAK_MEMORY, peak_memory(), reduce="max", window=1)
         for index, episode in enumerate(episodes):
             seen = {"env": self.env, "env_index": index, "rl_module": self.module}

@@ -132,6 +132,7 @@ class VLALearner(TorchLearner):
         """Take over what :meth:`training_state` returned; runners get it at the next sync."""
         self.policy_module.set_state({name: each.numpy() for name, each in state["module"].items()})
         self.get_optimizer().load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.nonfinite_in_a_row = 0
         self._weights_seq_no += 1
 
     def _coefficients(self, kl_coeff: float) -> Coefficients:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.utils import force_list
+
+from vla_envs.errors import InvalidArgumentError
 
 WHOLE = "Use `on_episode_end` or `on_sample_end`, which get whole episodes."
 _CONNECTORS = "Use `wrap` of `env_config`, or what the policy does with observations and actions."
@@ -197,3 +203,32 @@ _BY_REMEDY: Mapping[str, tuple[str, ...]] = {
 
 UNUSED: Mapping[str, str] = {name: remedy for remedy, names in _BY_REMEDY.items() for name in names}
 """Attribute of RLlib's PPOConfig -> what to use instead; another value than its default is refused."""
+
+
+def check_unused(config: Any, defaults: Mapping[str, Any]) -> None:
+    """Refuse RLlib's options that would do nothing, and say what to use instead.
+
+    Args:
+        config: a VLAPPOConfig.
+        defaults: attribute -> what a fresh one has.
+
+    Raises:
+        InvalidArgumentError: it names the option.
+    """
+    if config.is_multi_agent:
+        raise InvalidArgumentError(f"Expect a single policy, actually: {list(config.policies)}. {_ONE_POLICY}")
+    own = OF_AN_EVALUATION if config.in_evaluation else ()
+    for name, instead in UNUSED.items():
+        # An option that this version of Ray does not have cannot be set either.
+        given, default = getattr(config, name, None), defaults.get(name)
+        if name not in own and given != default:
+            raise InvalidArgumentError(
+                f"Expect RLlib's `{name}` to be {default!r}, because VLAPPO has no use for it, "
+                f"actually: {given!r}. {instead}"
+            )
+    for callbacks in force_list(config.callbacks_class):
+        for name in UNUSED_EVENTS:
+            if getattr(callbacks, name) is not getattr(RLlibCallback, name):
+                raise InvalidArgumentError(
+                    f"Expect callbacks for events that happen, actually: {callbacks.__name__}.{name}. {WHOLE}"
+                )

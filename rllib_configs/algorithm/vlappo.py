@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import ray
+import torch
 from ray.rllib.algorithms import ppo as rllib_ppo
 from ray.rllib.algorithms.algorithm_config import NotProvided
-from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner.learner_group import LearnerGroup
 from ray.rllib.core.rl_module import RLModuleSpec
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
-from ray.rllib.utils import force_list
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -31,25 +30,25 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
-from torch import Tensor
 from typing_extensions import Self
 
 from policies.finite import NONFINITE_STEPS_IN_A_ROW, check_finite
 from policies.interface import Policy
 from rllib_configs.algorithm.batching import GroupTrainingData
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
-from rllib_configs.algorithm.group_sampler import MAX_ATTEMPTS, GroupSampler
+from rllib_configs.algorithm.evaluation import Evaluation, prompts_of
+from rllib_configs.algorithm.group_sampler import GroupSampler
 from rllib_configs.algorithm.learner import NONFINITE_IN_A_ROW, NONFINITE_STEPS, VLALearner
 from rllib_configs.algorithm.loss import LOSS_TERMS, TOTAL_LOSS, adapted_kl_coeff
 from rllib_configs.algorithm.metrics import MEMORY, PEAK_MEMORY, TRAJECTORIES, sampling_metrics
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import SampledGroup
-from rllib_configs.algorithm.unused import OF_AN_EVALUATION, UNUSED, UNUSED_EVENTS, WHOLE
+from rllib_configs.algorithm.unused import check_unused
 from rllib_configs.config import PPO, TTRL, Experiment
 from rllib_configs.config.training import check_used
-from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
-from vla_envs.group import GroupStart, NumberedStarts, PromptSampler, adapt_temperatures
-from vla_envs.group.prompts import SAMPLERS, spread_over_tasks
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
+from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
+from vla_envs.group.prompts import SAMPLERS
 
 PROGRESS = "progress"
 """Key of RLlib's checkpoints: how far the sampling has come."""
@@ -215,7 +214,7 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
                 f"Expect `ttrl.n_votes_per_prompt` to be at least 2 for {ppo.adv_estimator!r}, which compares the "
                 f"trajectories of a prompt, actually: {self.group_size}. For single trajectories use `gae`."
             )
-        self._check_unused()
+        check_unused(self, vars(VLAPPOConfig()))
         check_used(self.ttrl, ppo)
         self._check_reference(ppo)
         self._check_evaluation()
@@ -227,37 +226,15 @@ class VLAPPOConfig(rllib_ppo.PPOConfig):
             self.num_cpus_for_main_process = int(self.num_env_runners == 0)
         if self.num_env_runners and self.num_learners == 0:
             self.learners(num_cpus_per_learner=0)
-        if self._train_batch_size_per_learner not in (None, self.minibatch_size):
+        if self._train_batch_size_per_learner is not None:
             raise InvalidArgumentError(
                 "Expect no `train_batch_size_per_learner`, because batches are counted in groups, "
                 f"actually: {self._train_batch_size_per_learner}. Use `groups_per_iteration`."
             )
-        # By which RLlib's PPO bounds minibatches.
+        # RLlib's PPO bounds minibatches by it.
         self._train_batch_size_per_learner = self.minibatch_size
         super().validate()
-
-    def _check_unused(self) -> None:
-        """Refuse RLlib's options that would do nothing, and say what to use instead."""
-        if self.is_multi_agent:
-            raise InvalidArgumentError(f"Expect a single policy, actually: {list(self.policies)}.")
-        defaults = vars(VLAPPOConfig())
-        own = OF_AN_EVALUATION if self.in_evaluation else ()
-        for name, instead in UNUSED.items():
-            # An option that this version of Ray does not have cannot be set either.
-            given, default = getattr(self, name, None), defaults.get(name)
-            if name not in own and given != default:
-                raise InvalidArgumentError(
-                    f"Expect RLlib's `{name}` to be {default!r}, because VLAPPO has no use for it, "
-                    f"actually: {given!r}. {instead}"
-                )
-        overridden = [
-            f"{each.__name__}.{name}"
-            for each in force_list(self.callbacks_class)
-            for name in UNUSED_EVENTS
-            if getattr(each, name) is not getattr(RLlibCallback, name)
-        ]
-        if overridden:
-            raise InvalidArgumentError(f"Expect callbacks for events that happen, actually: {overridden[0]}. {WHOLE}")
+        self._train_batch_size_per_learner = None
 
     def _check_evaluation(self) -> None:
         if self.evaluation_duration_unit != "episodes" or not _is_count(self.evaluation_duration):
@@ -342,31 +319,11 @@ class VLAPPO(rllib_ppo.PPO):
             restore=lambda: self.restore_env_runners(self.env_runner_group),
         )
 
-        self.evaluator: GroupSampler | None = None
-        runners = self.eval_env_runner_group
-        if runners is not None:
-            self.evaluation_starts = self._make_evaluation_starts(runners)
-            self.evaluator = GroupSampler(
-                runners,
-                self.config.starts_per_env_runner,
-                self.config.evaluation_sample_timeout_s,
-                restore=lambda: self.restore_env_runners(runners),
-                method="evaluate",
-            )
+        self.evaluation = None if self.eval_env_runner_group is None else self._make_evaluation()
 
-    def _make_evaluation_starts(self, runners: EnvRunnerGroup) -> list[GroupStart]:
-        """As many as episodes are asked for, each from another prompt, the same at every evaluation."""
-        number = self.config.evaluation_duration
-        (prompts, *_) = runners.foreach_env_runner(_prompts_of)
-        if prompts is None:  # outside the contract the seed gives the start
-            return [GroupStart(index, seed=index) for index in range(number)]
-        if number > len(prompts):
-            raise InvalidArgumentError(
-                f"Expect `evaluation_duration` to be at most {len(prompts)}, the different prompts of the evaluation's "
-                f"environment, because no start tells twice how often a policy succeeds, actually: {number}."
-            )
-        chosen = spread_over_tasks(prompts)[:number]
-        return [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(chosen)]
+    def _make_evaluation(self) -> Evaluation:
+        runners: Any = self.eval_env_runner_group
+        return Evaluation(runners, self.evaluation_config, restore=lambda: self.restore_env_runners(runners))
 
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
         """RLlib's, with one episode of each of ``evaluation_duration`` prompts.
@@ -374,48 +331,29 @@ class VLAPPO(rllib_ppo.PPO):
         Raises:
             InvalidArgumentError: the algorithm was built without runners for it.
         """
-        if self.evaluator is None:
+        if self.evaluation is None:
             raise InvalidArgumentError(
                 "Expect runners that evaluate, because those of training run groups from few prompts, actually none. "
                 "Build the algorithm with an `evaluation_interval`, or with `evaluation_num_env_runners` above 0."
             )
         return super().evaluate(parallel_train_future)
 
-    def _evaluate_prompts(self) -> tuple[None, int, int, list[Any]]:
-        """Run the evaluation's episodes, those that a fault cut short again; what RLlib's own loops return.
-
-        Raises:
-            WorkerError: a prompt gave no valid episode.
-        """
-        assert self.evaluator is not None
-        missing, timesteps = self.evaluation_starts, 0
-        config: Any = self.evaluation_config
-        temperatures = config.ttrl.temperatures()[:1]
-        for _ in range(MAX_ATTEMPTS):
-            groups = self.evaluator.sample(missing, temperatures=temperatures)
-            timesteps += sum(group.timesteps for group in groups if not group.invalid)
-            valid = {group.start.group_id for group in groups if not group.invalid}
-            missing = [start for start in missing if start.group_id not in valid]
-            if not missing:
-                break
-        else:
-            raise WorkerError(f"{missing[0].prompt} gave no valid episode in {MAX_ATTEMPTS} attempts.")
-        self.metrics.aggregate(self.evaluator.take_results(), key=(EVALUATION_RESULTS, ENV_RUNNER_RESULTS))
-        return None, timesteps, timesteps, []
-
     def _evaluate_on_local_env_runner(self, env_runner: Any) -> tuple[None, int, int, list[Any]]:
         """RLlib's would ask the runner for a number of episodes, whatever they start from."""
-        return self._evaluate_prompts()
+        return self._evaluate_with_fixed_duration()
 
     def _evaluate_with_fixed_duration(self) -> tuple[None, int, int, list[Any]]:
-        """RLlib's for remote runners."""
-        return self._evaluate_prompts()
+        """RLlib's for remote runners; returns what it does."""
+        assert self.evaluation is not None
+        results, timesteps = self.evaluation.run()
+        self.metrics.aggregate(results, key=(EVALUATION_RESULTS, ENV_RUNNER_RESULTS))
+        return None, timesteps, timesteps, []
 
     def _make_prompt_sampler(self) -> PromptSampler | None:
         name = self.ttrl.prompts
         if name is None:
             return None
-        (prompts, *_) = self.env_runner_group.foreach_env_runner(_prompts_of)
+        (prompts, *_) = self.env_runner_group.foreach_env_runner(prompts_of)
         if prompts is None:
             raise InvalidArgumentError(
                 f"Expect an environment that lists its `prompts()` for `ttrl.prompts={name!r}`, "
@@ -586,12 +524,8 @@ class VLAPPO(rllib_ppo.PPO):
             self._sync_weights()
 
 
-def _prompts_of(runner: Any) -> Any:
-    return runner.prompts()
-
-
-def _trained_parameters(learner: VLALearner) -> list[tuple[str, Tensor]]:
-    return list(learner.training_state()["module"].items())
+def _trained_parameters(learner: VLALearner) -> list[tuple[str, torch.Tensor]]:
+    return [(name, torch.from_numpy(each)) for name, each in learner.policy_module.get_state().items()]
 
 
 def _load_training_state(learner: VLALearner, state: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
 from tests.rllib_configs import unlucky
 from tests.rllib_configs.setups import module_spec, reach_config, reach_runner
-from vla_envs.errors import InvalidArgumentError, NonFiniteError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
 from vla_envs.group import Estimator, adapt_temperatures, temperature_schedule
 from vla_envs.spec import TEMPERATURE
 
@@ -179,6 +179,17 @@ def test_remote_runners_share_the_prompts_of_an_evaluation(build):
     assert result["num_episodes"] == number
     with pytest.raises(InvalidArgumentError, match=rf"at most {number}, the different prompts.*actually: {number + 1}"):
         build(config.copy(copy_frozen=False).evaluation(evaluation_num_env_runners=0, evaluation_duration=number + 1))
+
+
+def test_an_episode_that_a_fault_cut_short_is_evaluated_again(build, faults):
+    """And is not counted; where a prompt never gives one, the evaluation says so."""
+    config = reach_config(env_config={"num_workers": 1}).environment(unlucky.ENV_ID)
+    algorithm = build(config.evaluation(evaluation_interval=1, evaluation_duration=4))
+    unlucky.add_faults(faults, 1)
+    assert algorithm.evaluate()["env_runners"]["num_episodes"] == 4
+    unlucky.add_faults(faults, 99)
+    with pytest.raises(WorkerError, match="gave no valid episode in 3 attempts"):
+        algorithm.evaluate()
 
 
 def test_an_evaluation_needs_runners_of_its_own(build):
