@@ -233,6 +233,7 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
         (ttrl, ("cluster_tolerance",), clusters, "ttrl.outcome=final_state_cluster or changed_state_cluster"),
         (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),
         (ttrl, ("select",), selects, "ttrl.n_samples_per_prompt below ttrl.n_votes_per_prompt"),
+        (ttrl, ("target_diversity",), ttrl.n_votes_per_prompt > 1, "ttrl.n_votes_per_prompt above 1"),
         (ppo, ("nsr",), ppo.adv_estimator == "grpo_nsr", "ppo.adv_estimator=grpo_nsr"),
         (ppo, ("gamma", "lambda_", "vf_loss_coeff"), critic, "ppo.adv_estimator=gae"),
         (ppo, ("dynamic_sampling",), not critic, "another ppo.adv_estimator than gae, which learns from every group"),

@@ -84,12 +84,14 @@ class NSR:
             success: bool (..., n), needed where there is no threshold.
 
         Raises:
-            InvalidArgumentError: ``success`` is needed, and missing or not of the scores' shape.
+            InvalidArgumentError: ``success`` is needed, and missing or not of the scores' shape, or a score is not
+                finite.
 
         >>> NSR(correctness_threshold=0.5).weights([0.5, 0.4]).tolist()
         [0.1, 1.0]
         """
         scores = np.asarray(scores, np.float64)
+        _check_finite("scores", scores, np.ones(scores.shape, bool))
         if self.correctness_threshold is None:
             correct = _check_success(success, scores.shape)
         else:
@@ -159,8 +161,7 @@ def group_advantages(
             advantages[group][compared[group]] = estimate(given)
     if estimator == "grpo_nsr":
         scores = rewards if scores is None else _check_shape("scores", scores, rewards.shape)
-        _check_finite("scores", scores, compared)
-        advantages *= nsr.weights(scores, success)
+        advantages *= nsr.weights(np.where(compared, scores, 0.0), success)
     return advantages
 
 

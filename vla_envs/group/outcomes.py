@@ -82,13 +82,13 @@ def efficiency_bucket(n_buckets: int) -> Callable[[Trajectory], int]:
     """Which part of its step limit a success took, 1 (fastest) to ``n_buckets``; 0 for a failure.
 
     Raises:
-        InvalidArgumentError: ``n_buckets`` below 1.
+        InvalidArgumentError: ``n_buckets`` is no integer of at least 1.
 
     >>> efficiency_bucket(4)(Trajectory(True, steps=100, max_steps=200, task_reward=1.0))
     2
     """
-    if n_buckets < 1:
-        raise InvalidArgumentError(f"Expect `n_buckets` to be at least 1, actually: {n_buckets}.")
+    if not isinstance(n_buckets, (int, np.integer)) or n_buckets < 1:
+        raise InvalidArgumentError(f"Expect `n_buckets` to be an integer of at least 1, actually: {n_buckets}.")
     return partial(_bucket_of, n_buckets=n_buckets)
 
 

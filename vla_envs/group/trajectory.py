@@ -68,11 +68,16 @@ def action_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
         a: (T, A) actions.
         b: (U, A) actions.
 
+    Raises:
+        InvalidArgumentError: an action that is not finite.
+
     >>> action_distance(np.ones((3, 7)), -np.ones((5, 7)))
     1.0
     """
     steps = min(len(a), len(b))
     a, b = np.asarray(a, np.float64)[:steps], np.asarray(b, np.float64)[:steps]
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise InvalidArgumentError(f"Expect finite actions, actually: {a.tolist()} and {b.tolist()}.")
     # Norms instead of root mean squares: the number of values cancels out.
     scale = float(np.linalg.norm(a) + np.linalg.norm(b))
     return min(float(np.linalg.norm(a - b)) / scale, 1.0) if scale > 0.0 else 0.0

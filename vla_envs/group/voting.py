@@ -68,7 +68,8 @@ def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
     if weights is None:
         return [1.0] * n
     checked = np.asarray(weights, np.float64)
-    if checked.shape != (n,) or not ((checked >= 0.0) & np.isfinite(checked)).all():
+    # Each of them may be finite and their sum not.
+    if checked.shape != (n,) or not ((checked >= 0.0) & (checked <= np.finfo(np.float64).max / n)).all():
         raise InvalidArgumentError(f"Expect `weights` to be {n} numbers of at least 0, actually: {checked.tolist()}.")
     return checked.tolist()
 

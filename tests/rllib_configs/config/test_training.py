@@ -91,6 +91,11 @@ def test_an_unknown_choice_names_the_valid_ones(name):
         ({"noise": 0.5, "reward": "vote"}, {}, "`ttrl.noise` with ttrl.outcome=noisy_success"),
         ({"cluster_tolerance": 0.5, "reward": "vote"}, {}, "`ttrl.cluster_tolerance` with ttrl.outcome=final"),
         ({"n_verdicts": 9, "reward": "vote"}, {}, "`ttrl.n_verdicts` with ttrl.rule=denoise"),
+        (
+            {"n_votes_per_prompt": 1, "target_diversity": 0.5},
+            {},
+            "`ttrl.target_diversity` with ttrl.n_votes_per_prompt",
+        ),
         ({}, {"nsr": NSR(0.5)}, "`ppo.nsr` with ppo.adv_estimator=grpo_nsr"),
         ({}, {"gamma": 0.5}, "`ppo.gamma` with ppo.adv_estimator=gae"),
         ({}, {"vf_loss_coeff": 0.1}, "`ppo.vf_loss_coeff` with ppo.adv_estimator=gae"),

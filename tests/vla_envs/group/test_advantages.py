@@ -217,6 +217,8 @@ def test_scores_that_are_not_finite_are_refused():
     """NaN is at least nothing, and so would be incorrect without a word."""
     with pytest.raises(InvalidArgumentError, match="finite `scores`, actually"):
         group_advantages([1.0, 0.0], "grpo_nsr", scores=[np.nan, 0.0], nsr=NSR(correctness_threshold=0.5))
+    given = {"scores": [1.0, 0.0, np.nan], "mask": [True, True, False], "nsr": NSR(correctness_threshold=0.5)}
+    assert group_advantages([1.0, 0.0, np.nan], "grpo_nsr", **given).tolist() == [0.1, -1.0, 0.0]
 
 
 def test_nothing_says_whether_rewards_that_are_not_finite_differ():

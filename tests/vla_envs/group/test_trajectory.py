@@ -69,3 +69,9 @@ def test_steps_are_within_their_limit(steps, max_steps):
     """Of none nothing would be a share."""
     with pytest.raises(InvalidArgumentError, match="`max_steps` of at least 1 and `steps` from 0 to it"):
         Trajectory(success=False, steps=steps, max_steps=max_steps, task_reward=0.0)
+
+
+def test_a_distance_from_what_is_not_finite_is_refused():
+    """It would be none at all, as between equal ones."""
+    with pytest.raises(InvalidArgumentError, match="finite actions"):
+        action_distance(np.full((1, 2), np.nan), np.ones((1, 2)))

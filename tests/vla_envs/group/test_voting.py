@@ -123,7 +123,7 @@ def test_how_often_an_even_group_ties(n, p, expected):
     assert tied == pytest.approx(expected, abs=5e-4)
 
 
-@pytest.mark.parametrize("given_weights", [[1.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf]])
+@pytest.mark.parametrize("given_weights", [[1.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf], [1e308, 1e308]])
 def test_impossible_weights_are_refused(given_weights):
     """Too few, negative or not finite."""
     with pytest.raises(ValueError, match="2 numbers of at least 0"):
