@@ -69,7 +69,7 @@ def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
         return [1.0] * n
     checked = np.asarray(weights, np.float64)
     # Each of them may be finite and their sum not.
-    if checked.shape != (n,) or not ((checked >= 0.0) & (checked <= np.finfo(np.float64).max / n)).all():
+    if checked.shape != (n,) or not ((checked >= 0.0) & (checked <= np.finfo(np.float64).max / max(n, 1))).all():
         raise InvalidArgumentError(f"Expect `weights` to be {n} numbers of at least 0, actually: {checked.tolist()}.")
     return checked.tolist()
 

@@ -94,7 +94,7 @@ def test_an_unknown_choice_names_the_valid_ones(name):
         (
             {"n_votes_per_prompt": 1, "target_diversity": 0.5},
             {},
-            "`ttrl.target_diversity` with ttrl.n_votes_per_prompt",
+            "`ttrl.target_diversity` with ttrl.n_votes",
         ),
         ({}, {"nsr": NSR(0.5)}, "`ppo.nsr` with ppo.adv_estimator=grpo_nsr"),
         ({}, {"gamma": 0.5}, "`ppo.gamma` with ppo.adv_estimator=gae"),
