@@ -365,9 +365,8 @@ def _check_finite(values: Mapping[str, Any], running: NDArray[np.int64], infos: 
         finite = np.isfinite(rows).reshape(len(rows), -1).all(1)
         if not finite.all():
             row = int(np.flatnonzero(~finite)[0])
-            where = {
-                key: infos[key][running[row]] for key in ("task", "init_state_id", "elapsed_steps") if key in infos
-            }
+            known = [key for key in ("task", "init_state_id", "elapsed_steps") if key in infos]
+            where = ", ".join(f"{key} {infos[key][running[row]]}" for key in known)
             raise NonFiniteError(
                 f"Expect a finite `{name}` of every environment, actually: {rows[row].tolist()} at {where}."
             )

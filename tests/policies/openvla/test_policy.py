@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from policies.openvla.checkpoint import Checkpoint
 from policies.registry import load_policy
 from tests.policies.openvla.observing import observe
-from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError, NonFiniteError
 
 KINDS = ("openvla", "openvla_oft")
 EVERY_KIND = pytest.mark.parametrize("kind", [*KINDS, "openvla_oft_l1"])
@@ -365,3 +365,12 @@ def test_autocast_trains_a_master_copy(load, kind):
     sampled = policies[1].get_action_and_value(observations)
     scored = policies[1].get_action_and_value(observations, sampled.tokens)
     torch.testing.assert_close(scored.token_logp, sampled.token_logp, rtol=0, atol=0.1)
+
+
+def test_weights_that_are_not_finite_are_not_written(load, tmp_path):
+    """Nor is anything else of the policy."""
+    policy = load("openvla_oft")
+    next(policy.value_head.parameters()).data.fill_(torch.nan)
+    with pytest.raises(NonFiniteError, match=r"in 'value_head.*' are not. Nothing is written"):
+        policy.save_pretrained(tmp_path / "policy")
+    assert list(tmp_path.iterdir()) == []

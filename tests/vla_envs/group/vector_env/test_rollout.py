@@ -117,5 +117,5 @@ def test_what_is_not_finite_ends_the_rollout(what, value):
     def stand(observations, running):
         return np.zeros((len(running), 7), np.float32), None
 
-    with pytest.raises(NonFiniteError, match=rf"finite `{what}` .*{value}.*'reach.*'elapsed_steps': .*2"):
+    with pytest.raises(NonFiniteError, match=rf"finite `{what}` .*{value}.*at task reach.*, elapsed_steps 2\."):
         list(rollout(envs, STARTS[:1], stand))
