@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.finite import NONFINITE_STEPS_IN_A_ROW
 from policies.interface import Policy
 from vla_envs.errors import NonFiniteError
 
+NONFINITE_STEPS_IN_A_ROW = 3
+"""Gradient steps in a row whose loss or gradient is not finite, and which are not taken, that end a training."""
 WARM_UP_STEPS = 50
 """Number of gradient steps until the full learning rate."""
 

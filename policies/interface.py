@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
-from policies.finite import check_finite
+from vla_envs.errors import NonFiniteError
 
 
 class ActionSample(NamedTuple):
@@ -151,3 +151,31 @@ class Policy(nn.Module, ABC):
         sample = self.get_action_and_value(here, greedy=True)
         check_finite([("log-probabilities of actions", sample.token_logp)], "Look for NaN in weights and observations.")
         return self.decode(sample.tokens)
+
+
+def check_finite(tensors: Iterable[tuple[str, Tensor]], instead: str) -> None:
+    """Raise for the first tensor that holds NaN or an infinity.
+
+    Args:
+        tensors: name and value of each; integers are finite.
+        instead: what the caller does not do with them, and what to do, as the end of the message.
+
+    Raises:
+        NonFiniteError: it names the tensor.
+
+    >>> check_finite([("weight", torch.tensor([1.0, torch.nan]))], "Nothing is written.")
+    Traceback (most recent call last):
+        ...
+    vla_envs.errors.NonFiniteError: Expect finite numbers, actually 1 of 2 in 'weight' are not. Nothing is written.
+    """
+    for name, tensor in tensors:
+        # The least and the largest number take one pass and no memory, and are NaN where any number is.
+        if (
+            tensor.is_floating_point()
+            and tensor.numel()
+            and not torch.stack(tensor.detach().aminmax()).isfinite().all()
+        ):
+            wrong = int((~tensor.isfinite()).sum())
+            raise NonFiniteError(
+                f"Expect finite numbers, actually {wrong} of {tensor.numel()} in {name!r} are not. {instead}"
+            )

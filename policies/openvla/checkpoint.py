@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from policies.finite import check_finite
+from policies.interface import check_finite
 from policies.openvla.config import Shape, checked
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
 

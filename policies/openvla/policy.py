@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, TokenDistribution
-from policies.finite import check_finite
-from policies.interface import ActionSample, Policy
+from policies.interface import ActionSample, Policy, check_finite
 from policies.openvla.actions import Bounds, decode_ids, encode_actions, statistics_of
 from policies.openvla.checkpoint import Checkpoint, read_tensors, write_checkpoint
 from policies.openvla.config import PLATFORMS, OpenVLAOptions, read_config

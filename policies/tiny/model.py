@@ -12,9 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
-from policies.finite import check_finite
 from policies.heads import GaussianHead, TokenHead
-from policies.interface import Policy
+from policies.interface import Policy, check_finite
 from policies.tiny.bounds import ActionBounds
 from policies.tiny.config import TinyConfig
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError

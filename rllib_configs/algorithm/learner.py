@@ -19,7 +19,7 @@ from ray.rllib.utils.schedules.scheduler import Scheduler
 from torch import Tensor, distributed
 from torch.nn.utils import get_total_norm, parameters_to_vector, vector_to_parameters
 
-from policies.finite import NONFINITE_STEPS_IN_A_ROW
+from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW
 from rllib_configs.algorithm.batching import GroupTrainingData, Rows, Timesteps, minibatches
 from rllib_configs.algorithm.loss import LOSS_TERMS, Coefficients, Loss, ppo_loss
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory

@@ -11,8 +11,7 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from policies.finite import check_finite
-from policies.interface import ActionSample
+from policies.interface import ActionSample, check_finite
 from policies.registry import load_policy
 from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP
 from vla_envs.spec import TEMPERATURE

@@ -32,8 +32,8 @@ from ray.rllib.utils.metrics import (
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from typing_extensions import Self
 
-from policies.finite import NONFINITE_STEPS_IN_A_ROW, check_finite
-from policies.interface import Policy
+from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW
+from policies.interface import Policy, check_finite
 from rllib_configs.algorithm.batching import GroupTrainingData
 from rllib_configs.algorithm.env_runner import GroupEnvRunner
 from rllib_configs.algorithm.evaluation import Evaluation, prompts_of

@@ -14,8 +14,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from policies.finite import check_finite
-from policies.interface import Policy
+from policies.interface import Policy, check_finite
 from rllib_configs.run.report import CurvePoint
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.files import atomic_directory, sha256_of

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.behavior_cloning import Demonstrations, clone
-from policies.finite import NONFINITE_STEPS_IN_A_ROW
+from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW, Demonstrations, clone
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
 from vla_envs.errors import NonFiniteError
 

@@ -12,7 +12,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 
-from policies.finite import NONFINITE_STEPS_IN_A_ROW
+from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW
 from rllib_configs.algorithm.batching import GroupTrainingData, Timesteps
 from rllib_configs.algorithm.sampled_group import (
     ACTION_TOKENS,
