@@ -24,6 +24,7 @@ __all__ = [
     "UnknownInitStateError",
     "UnknownSuiteError",
     "UnknownTaskError",
+    "UnsupportedError",
     "VLAEnvsError",
     "WorkerError",
     "check_choice",
@@ -69,6 +70,10 @@ class DamagedAssetsError(VLAEnvsError, OSError):
 
 class RendererUnavailableError(VLAEnvsError, RuntimeError):
     """No OpenGL (or Vulkan) library could be loaded to draw with."""
+
+
+class UnsupportedError(VLAEnvsError, NotImplementedError):
+    """This environment cannot do what others of the package can."""
 
 
 class WorkerError(VLAEnvsError, RuntimeError):
