@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from vla_envs.errors import (
     InvalidArgumentError,
     UnknownInitStateError,
     UnknownTaskError,
+    UnsupportedError,
     check_choice,
 )
+from vla_envs.saved_state import Arrays, SavedState, generator_of
 from vla_envs.spec import Prompt
 
 Observation = dict[str, Any]
@@ -31,12 +34,22 @@ DISPLACEMENT_STEPS = 30
 three times as fast as at the start of an episode, after 30 six times slower and within 1.2 mm."""
 
 
-class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
+_CANNOT_SAVE = (
+    "The episodes of suite {!r} are neither saved nor restored, because its simulator gives no complete state away; "
+    "those of VLA-Tabletop-v0 and VLA-Libero-v0 are. Reset to the same `task_id` and `init_state_id` and execute the "
+    "same actions again."
+)
+
+
+class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     """A suite of language-instructed manipulation tasks as one Gymnasium environment.
 
     A subclass names its tasks and simulates them: it sets ``action_space`` and
     ``observation_space`` and implements the hooks at the end of this class. The episode ends
     with ``terminated`` on the control step that succeeds and with ``truncated`` at the step limit.
+
+    ``copy.deepcopy`` and pickling give a new environment of the same arguments and step limit, which has to be reset,
+    as for Gymnasium's MuJoCo environments. A running episode is saved by :meth:`save_state`.
 
     Args:
         suite: name of the suite, reported in the info.
@@ -57,6 +70,20 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
     reset_options: tuple[str, ...] = ("task_id", "init_state_id")
     """What the options of ``reset`` may name. A simulator that can move its main camera adds ``"camera_offset"``,
     one whose actions are displacements of a gripper ``"gripper_offset"``."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> VLAEnv:
+        """Remember the arguments, from which copies are made."""
+        env = super().__new__(cls)
+        gym.utils.EzPickle.__init__(env, *args, **kwargs)
+        return env
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments, and what ``gymnasium.make`` sets on an environment that it has made."""
+        return {**super().__getstate__(), "spec": self.spec, "max_episode_steps": self.max_episode_steps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.spec, self.max_episode_steps = state["spec"], state["max_episode_steps"]
 
     def __init__(
         self,
@@ -158,6 +185,50 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         """The observation of the present state."""
         return self._observe()
 
+    def save_state(self) -> SavedState:
+        """The running episode as plain data that can be pickled; :meth:`restore_state` goes on from it bit for bit.
+
+        It has everything that the next observations, rewards and infos follow from, also what MuJoCo's own state lacks
+        (the controller's goal, the observed moment, the step count), and the generator that draws prompts. It has
+        neither the environment's arguments, such as cameras and the step limit, nor what wrappers remember.
+
+        Raises:
+            ResetNeeded: no episode was started.
+            UnsupportedError: the environment's simulator gives no state away.
+        """
+        prompt = self.prompt
+        return SavedState(
+            suite=self.suite,
+            versions=dict(self.metadata.get("versions", {})),
+            prompt=(prompt.task_id, prompt.init_state_id),
+            elapsed_steps=self._elapsed_steps,
+            ended=self._ended,
+            options=copy.deepcopy(self.episode_options),
+            generator=copy.deepcopy(dict(self.np_random.bit_generator.state)),
+            simulation=self._save_simulation(),
+        )
+
+    def restore_state(self, state: SavedState) -> None:
+        """Go on with a saved episode, whatever this environment ran before; :meth:`observe` gives its observation.
+
+        The state may come from another environment of the same suite, in another process, that ran another task.
+        Wrappers keep what they remember of the episode before: reset them first where they stack or record.
+
+        Raises:
+            InvalidArgumentError: something else than a state of this suite and these versions, a damaged one, or one
+                beyond this environment's step limit. The running episode then goes on as if nothing was asked.
+            UnsupportedError: the environment's simulator takes no state.
+        """
+        self._check_saved(state)
+        prompt, options = Prompt(*state.prompt), self._check_options(copy.deepcopy(state.options))
+        generator = generator_of(state.generator)
+        camera_offset = options.get("camera_offset", CameraOffset())
+        self._restore_simulation(prompt, state.simulation, camera_offset)
+        self._prompt, self.episode_options, self._camera_offset = prompt, options, camera_offset
+        self._elapsed_steps, self._ended = int(state.elapsed_steps), bool(state.ended)
+        self.np_random = generator
+        self._observation = {}
+
     @property
     def max_episode_steps(self) -> int | None:
         """The step limit that was asked for, in executed control steps; None where each task has its own.
@@ -220,6 +291,32 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
             )
         return int(task_id)
 
+    def _check_saved(self, state: Any) -> None:
+        if not isinstance(state, SavedState):
+            raise InvalidArgumentError(f"Expect what `save_state()` returned, actually: {type(state).__name__}.")
+        here = {"suite": self.suite, "versions": self.metadata.get("versions", {})}
+        for name, valid in here.items():
+            if getattr(state, name) != valid:
+                raise InvalidArgumentError(
+                    f"Expect a saved state of the {name} {valid!r}, actually of {getattr(state, name)!r}."
+                )
+        if not isinstance(state.prompt, tuple) or len(state.prompt) != 2:
+            raise InvalidArgumentError(f"Expect the saved `prompt` to be two integers, actually: {state.prompt!r}.")
+        task_id = self._check_task_id(state.prompt[0])
+        self._check_init_state_id(task_id, state.prompt[1])
+        limit = self.max_episode_steps or self._horizon(task_id)
+        steps = state.elapsed_steps
+        if not _is_index(steps, limit + 1 if state.ended else limit):
+            raise InvalidArgumentError(
+                f"Expect the saved episode to have steps left of this environment's {limit}, "
+                f"actually: {steps!r} elapsed."
+            )
+        if not isinstance(state.ended, (bool, np.bool_)) or not isinstance(state.options, dict):
+            raise InvalidArgumentError(
+                "Expect the saved `ended` to be a bool and `options` a dict, "
+                f"actually: {state.ended!r}, {state.options!r}."
+            )
+
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(options) - set(self.reset_options))
         if unknown:
@@ -232,15 +329,18 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _choose_prompt(self, task_id: Any, init_state_id: Any) -> Prompt:
         task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
-        count = self.num_init_states(task_id)
         if init_state_id is None:
-            init_state_id = int(self.np_random.choice(self.init_states(task_id, self.split)))
-        elif not _is_index(init_state_id, count):
+            init_state_id = self.np_random.choice(self.init_states(task_id, self.split))
+        return Prompt(task_id, self._check_init_state_id(task_id, init_state_id))
+
+    def _check_init_state_id(self, task_id: int, init_state_id: Any) -> int:
+        count = self.num_init_states(task_id)
+        if not _is_index(init_state_id, count):
             raise UnknownInitStateError(
                 f"Expect the `init_state_id` of task {task_id} to be an integer from 0 to {count - 1}, "
                 f"actually: {init_state_id!r}."
             )
-        return Prompt(task_id, int(init_state_id))
+        return int(init_state_id)
 
     def _displace_gripper(self, offset: NDArray[np.float64]) -> None:
         target = self._gripper_position() + offset
@@ -289,7 +389,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
 
     def _look(self) -> Observation:
         """What a step returns: the observation of the present state, or the last one again where none is made."""
-        if self._observing:
+        if self._observing or not self._observation:
             self._observation = self._observe()
         return self._observation
 
@@ -300,6 +400,14 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
     def _gripper_position(self) -> NDArray[np.floating]:
         """Position (3,) of the gripper in m, where ``reset_options`` names ``"gripper_offset"``."""
         raise NotImplementedError
+
+    def _save_simulation(self) -> Arrays:
+        """What the simulator goes on from, as new arrays."""
+        raise UnsupportedError(_CANNOT_SAVE.format(self.suite))
+
+    def _restore_simulation(self, prompt: Prompt, simulation: Arrays, camera_offset: CameraOffset) -> None:
+        """Put the simulator there; where the arrays are damaged, raise and change nothing."""
+        raise UnsupportedError(_CANNOT_SAVE.format(self.suite))
 
     @abstractmethod
     def num_init_states(self, task_id: int) -> int:

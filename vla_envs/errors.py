@@ -25,6 +25,7 @@ __all__ = [
     "UnknownInitStateError",
     "UnknownSuiteError",
     "UnknownTaskError",
+    "UnsupportedError",
     "VLAEnvsError",
     "WorkerError",
     "check_choice",
@@ -74,6 +75,10 @@ class RendererUnavailableError(VLAEnvsError, RuntimeError):
 
 class NonFiniteError(VLAEnvsError, FloatingPointError):
     """A number that a run rests on is NaN or infinite: a weight, a loss, an observation or a reward."""
+
+
+class UnsupportedError(VLAEnvsError, NotImplementedError):
+    """This environment cannot do what others of the package can."""
 
 
 class WorkerError(VLAEnvsError, RuntimeError):

@@ -19,6 +19,7 @@ from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.init_states import read_init_states
 from vla_envs.libero.render import QUALITIES, gl
 from vla_envs.libero.suites import SUITES, Task, scene_tasks
+from vla_envs.saved_state import Arrays
 from vla_envs.spec import Prompt
 
 if TYPE_CHECKING:  # they need MuJoCo, which an episode needs and an import does not
@@ -116,7 +117,12 @@ class LiberoEnv(VLAEnv):
 
     @property
     def simulator(self) -> Simulator:
-        """The simulation of the running episode's task: ``simulator.model`` and ``simulator.data`` are MuJoCo's."""
+        """The simulation of the running episode's task: ``simulator.model`` and ``simulator.data`` are MuJoCo's.
+
+        They are not the whole episode: the controller's goal, the observed moment and the step count are outside of
+        ``data``. To return to a moment of an episode take :meth:`save_state` and :meth:`restore_state`; a step after
+        ``mj_setState`` on ``data`` warns.
+        """
         if self._simulator is None:
             self._load(self.task_ids[0])
         assert self._simulator is not None
@@ -157,6 +163,14 @@ class LiberoEnv(VLAEnv):
         self._load(prompt.task_id)
         self.simulator.reset(_init_states(self._tasks[prompt.task_id].init_file)[prompt.init_state_id])
 
+    def _save_simulation(self) -> Arrays:
+        return self.simulator.save()
+
+    def _restore_simulation(self, prompt: Prompt, simulation: Arrays, camera_offset: CameraOffset) -> None:
+        restored = self._simulator_of(prompt.task_id)
+        restored.restore(simulation)
+        self._simulator = restored
+
     def _apply(self, action: NDArray[np.float64]) -> bool:
         return self.simulator.step(action)
 
@@ -176,12 +190,16 @@ class LiberoEnv(VLAEnv):
 
     def _load(self, task_id: int) -> None:
         """Make the task's simulation the present one, unless it is."""
+        self._simulator = self._simulator_of(task_id)
+
+    def _simulator_of(self, task_id: int) -> Simulator:
+        """The present simulation where it is the task's, else a new one."""
         from vla_envs.libero.compile.builder import compile_task
         from vla_envs.libero.sim.simulator import Simulator
 
         compiled = compile_task(self._tasks[task_id], self._assets)
-        if self._simulator is None or self._simulator.compiled is not compiled:
-            self._simulator = Simulator(compiled)
+        present = self._simulator
+        return present if present is not None and present.compiled is compiled else Simulator(compiled)
 
     def _draw(self, camera: str) -> NDArray[np.uint8]:
         """The camera's image of the last observation; an episode's first is drawn once for all that start there."""

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from vla_envs import spec
 from vla_envs.base import Observation, VLAEnv
+from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError, check_choice
+from vla_envs.saved_state import Arrays
 from vla_envs.spec import Prompt
 from vla_envs.tabletop import goals
 from vla_envs.tabletop.goals import Goal
@@ -126,9 +128,20 @@ class TabletopEnv(VLAEnv):
         return TASKS[task_id].max_steps
 
     def _begin(self, prompt: Prompt) -> None:
-        self.world = initial_world(TASKS[prompt.task_id].scene, prompt.init_state_id)
+        self._enter(initial_world(TASKS[prompt.task_id].scene, prompt.init_state_id), self._camera_offset)
+
+    def _save_simulation(self) -> Arrays:
+        return self.world.save()
+
+    def _restore_simulation(self, prompt: Prompt, simulation: Arrays, camera_offset: CameraOffset) -> None:
+        world = initial_world(TASKS[prompt.task_id].scene, prompt.init_state_id)
+        world.restore(simulation)
+        self._enter(world, camera_offset)
+
+    def _enter(self, world: World, camera_offset: CameraOffset) -> None:
+        self.world = world
         for renderer in (*self._renderers.values(), *((self._screen,) if self._screen else ())):
-            renderer.place(self._camera_offset)
+            renderer.place(camera_offset)
 
     def _apply(self, action: NDArray[np.float64]) -> bool:
         self.world.step(action)

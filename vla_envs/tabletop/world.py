@@ -41,6 +41,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.saved_state import Arrays, check_arrays
 from vla_envs.tabletop import gripper as hand
 from vla_envs.tabletop.gripper import Gripper
 from vla_envs.tabletop.things import (
@@ -97,6 +99,37 @@ class World:
     def resting(self) -> list[Movable]:
         """The objects that the gripper does not hold."""
         return [thing for thing in self.movables if thing is not self.held]
+
+    def save(self) -> Arrays:
+        """What changes in an episode, as new arrays."""
+        gripper, held = self.gripper, self.held
+        return {
+            "gripper": np.array([gripper.x, gripper.y, gripper.z, *gripper.orientation, gripper.finger]),
+            "movables": np.array([(each.x, each.y, each.z, each.yaw) for each in self.movables]),
+            "opening": np.array(self.drawer.opening if self.drawer else 0.0),
+            "held": np.array(-1 if held is None else self._graspable.index(held)),
+            "version": np.array(self.version),
+        }
+
+    def restore(self, saved: Arrays) -> None:
+        """Take over what a world of the same scene and initial state saved.
+
+        Raises:
+            InvalidArgumentError: arrays of another scene, or damaged ones.
+        """
+        check_arrays(saved, self.save())
+        held = int(saved["held"])
+        if not -1 <= held < len(self._graspable):
+            raise InvalidArgumentError(f"Expect the saved `held` to be one of {len(self._graspable)} things: {held}.")
+        x, y, z, *orientation, finger = saved["gripper"].tolist()
+        self.gripper = Gripper(x, y, z)
+        self.gripper.orientation, self.gripper.finger = tuple(orientation), finger
+        for thing, values in zip(self.movables, saved["movables"].tolist(), strict=True):
+            thing.x, thing.y, thing.z, thing.yaw = values
+        if self.drawer:
+            self.drawer.opening = float(saved["opening"])
+        self.held = None if held < 0 else self._graspable[held]
+        self.version = int(saved["version"])
 
     def step(self, action: NDArray[np.float64]) -> None:
         """Apply one control step of an action (7,) in [-1, 1]."""

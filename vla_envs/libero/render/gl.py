@@ -7,7 +7,9 @@ import ctypes.util
 import importlib
 import os
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,11 @@ from vla_envs.errors import RendererUnavailableError
 
 DEVICE = "MUJOCO_EGL_DEVICE_ID"
 """The environment variable that chooses EGL's device by its number, before the process draws for the first time."""
+_lock = threading.RLock()
+"""Held by the thread that draws. A fork waits for it, so that no child inherits it from a thread that it lacks."""
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+_nested = 0
+"""How many blocks of :func:`drawing` the thread is in that holds the lock."""
 BACKENDS = {"osmesa": ("OSMesa", "libosmesa6"), "egl": ("EGL", "libegl1")}
 """``MUJOCO_GL`` -> library and the Debian package that has it."""
 
@@ -57,30 +64,75 @@ def select_backend() -> str:
     return backend
 
 
-def current_context() -> Any:
-    """The process's GL context, made current.
+@contextmanager
+def drawing() -> Iterator[None]:
+    """In this block the process's GL context is current in this thread, and other threads wait for it.
 
     One context serves every renderer of the process: their resources have distinct names in it, so
-    that drawing or freeing one never touches another.
+    that drawing or freeing one never touches another. OpenGL lets one thread at a time use a context,
+    which therefore lets go of it at the end. Blocks nest: garbage that is collected in one may be a renderer.
 
     Raises:
-        RendererUnavailableError: the library is there but gives no context, EGL has no device of
+        RendererUnavailableError: the library is there but gives no context or fails to draw, EGL has no device of
             the number ``MUJOCO_EGL_DEVICE_ID``, or it was in use before this process was forked.
     """
+    global _nested
     backend = select_backend()
-    try:
+    with _lock, _named_errors(backend):
+        if not _nested:
+            _make_current(backend)
+        _nested += 1
+        try:
+            yield
+        finally:
+            _nested -= 1
+            if not _nested:
+                _RELEASE[backend]()
+
+
+def _make_current(backend: str) -> None:
+    with _named_errors(backend, ImportError, AttributeError, RuntimeError):
         context, owner = _context(backend)
         if backend == "egl" and owner != os.getpid():
             raise RuntimeError("EGL does not survive a fork; start workers with 'spawn' or 'forkserver'")
         context.make_current()
+
+
+@contextmanager
+def _named_errors(backend: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Raise errors of these kinds, of PyOpenGL and of MuJoCo as this package's, with the remedy."""
+    try:
+        yield
     except RendererUnavailableError:
         raise
-    except (ImportError, AttributeError, RuntimeError) as error:
+    except Exception as error:
+        # Known by their modules, which may be what cannot be imported.
+        if not isinstance(error, kinds) and type(error).__module__.partition(".")[0] not in ("OpenGL", "mujoco"):
+            raise
         raise RendererUnavailableError(
-            f"OpenGL (MUJOCO_GL={backend}) gives no context to draw in: {error}. "
+            f"OpenGL (MUJOCO_GL={backend}) gives no context to draw in, or fails to draw: {_one_line(error)}. "
             "Software rendering works everywhere: apt-get install -y libosmesa6 && export MUJOCO_GL=osmesa"
         ) from error
-    return context
+
+
+def _one_line(error: Exception) -> str:
+    """An error's text; those of PyOpenGL have a line for each argument of the call."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _release_osmesa() -> None:
+    library = importlib.import_module("OpenGL.osmesa")
+    library.OSMesaMakeCurrent(None, None, importlib.import_module("OpenGL.GL").GL_FLOAT, 0, 0)
+
+
+def _release_egl() -> None:
+    library = importlib.import_module("OpenGL.EGL")
+    display = importlib.import_module("mujoco.egl").EGL_DISPLAY
+    library.eglMakeCurrent(display, library.EGL_NO_SURFACE, library.EGL_NO_SURFACE, library.EGL_NO_CONTEXT)
+
+
+_RELEASE = {"osmesa": _release_osmesa, "egl": _release_egl}
+"""Backend -> what lets go of the context that is current in this thread."""
 
 
 @cache

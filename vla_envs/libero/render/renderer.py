@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import weakref
+from contextlib import suppress
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.camera import CameraOffset, orbit
+from vla_envs.errors import RendererUnavailableError
 from vla_envs.libero.render import QUALITIES, gl
 from vla_envs.libero.render.meshes import simplify_meshes
 from vla_envs.libero.sim.compiled_task import CompiledTask, take_over
@@ -40,11 +42,10 @@ class Renderer:
         quality: one of :data:`vla_envs.libero.render.QUALITIES`.
 
     Raises:
-        RendererUnavailableError: no OpenGL context can be had.
+        RendererUnavailableError: no OpenGL context can be had, or not one for images of this size.
     """
 
     def __init__(self, compiled: CompiledTask, image_size: int, quality: str) -> None:
-        gl.current_context()
         samples, reflections, simplified_meshes = QUALITIES[quality]
         self._model = model = drawn_model(compiled)
         self._data = mujoco.MjData(model)
@@ -63,7 +64,8 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         if simplified_meshes:
             simplify_meshes(model)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        with gl.drawing():
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)
         for uploaded in (model.tex_data, model.mesh_vert, model.mesh_normal, model.mesh_texcoord, model.mesh_face):
             forget(uploaded)
@@ -81,10 +83,13 @@ class Renderer:
         official VLA pipelines rotate it. An offset moves the camera around the point of its viewing
         axis that is as far away as the gripper at the start.
         """
-        gl.current_context()
-        self._camera.fixedcamid = self._model.camera(camera).id
-        self._pose(*simulator.observed())
-        self._place(self._camera.fixedcamid, offset)
+        with gl.drawing():  # which also keeps other threads from the scene and the poses
+            self._camera.fixedcamid = self._model.camera(camera).id
+            self._pose(*simulator.observed())
+            self._place(self._camera.fixedcamid, offset)
+            return self._draw()
+
+    def _draw(self) -> NDArray[np.uint8]:
         model, data, everything = self._model, self._data, mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(model, data, self._options, None, self._camera, everything, self._scene)
         hide_unseen(self._scene, model, data, self._camera.fixedcamid)
@@ -169,5 +174,5 @@ def _is_mirror(geom: mujoco.MjvGeom) -> bool:
 
 
 def _free(context: mujoco.MjrContext) -> None:
-    gl.current_context()
-    context.free()
+    with suppress(RendererUnavailableError), gl.drawing():  # what a forked child inherited from EGL is its parent's
+        context.free()

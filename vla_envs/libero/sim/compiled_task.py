@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +17,12 @@ from vla_envs.libero.sim.goal import Goal
 
 MAX_STARTS = 64
 """Starts that a task keeps, more than its 50 recorded initial states."""
+
+shared_arrays = threading.Lock()
+"""Held by the thread that uses what compiled tasks have for all simulators: ``poses``, and ``starts`` to add to."""
+os.register_at_fork(
+    before=shared_arrays.acquire, after_in_parent=shared_arrays.release, after_in_child=shared_arrays.release
+)
 
 
 class Start(NamedTuple):
@@ -64,9 +72,10 @@ class CompiledTask:
 
     def keep_start(self, key: bytes, start: Start) -> None:
         """Keep a start, and let go of the oldest where there are too many."""
-        while len(self.starts) >= MAX_STARTS:
-            del self.starts[next(iter(self.starts))]
-        self.starts[key] = start
+        with shared_arrays:
+            while len(self.starts) >= MAX_STARTS:
+                del self.starts[next(iter(self.starts))]
+            self.starts[key] = start
 
 
 def take_over(model: mujoco.MjModel, other: mujoco.MjModel) -> None:

@@ -122,10 +122,13 @@ class Observed(NamedTuple):
     Attributes:
         qpos: (nq,) that its poses and images follow from.
         fingers: (2,) m.
+        posed: (nq,) that MuJoCo's poses and contacts follow from at the end of the control step, by which goals are
+            decided: those before the last integration.
     """
 
     qpos: Array
     fingers: Array
+    posed: Array
 
 
 @compiled
@@ -160,6 +163,8 @@ def control_step(
         _actuate(memory, wiring, command, torques, action[6])
         if substep == OBSERVED_SUBSTEP:
             observed.qpos[:] = memory.qpos
+        if substep == SUBSTEPS - 1:
+            observed.posed[:] = memory.qpos
         call(physics.step2, addresses)
         if substep == OBSERVED_SUBSTEP:
             observed.fingers[:] = memory.qpos[wiring.finger_qpos]

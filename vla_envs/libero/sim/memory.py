@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import wraps
@@ -26,7 +28,7 @@ def shared(keep: int) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     """Have a function make one value per arguments.
 
     A value is found again for as long as anything uses it, however many there are, and the ``keep``
-    values that were asked for last are kept even unused.
+    values that were asked for last are kept even unused. While one thread makes a value, others wait.
 
     >>> class Costly:
     ...     def __init__(self, name):
@@ -40,18 +42,21 @@ def shared(keep: int) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
     def decorate(make: Callable[..., Value]) -> Callable[..., Value]:
         in_use: WeakValueDictionary[tuple, Value] = WeakValueDictionary()
         recent: OrderedDict[tuple, Value] = OrderedDict()
+        lock = threading.RLock()
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
         @wraps(make)
         def find_or_make(*arguments: object) -> Value:
-            value = in_use.get(arguments)
-            if value is None:
-                value = make(*arguments)
-                in_use[arguments] = value
-            recent[arguments] = value
-            recent.move_to_end(arguments)
-            while len(recent) > keep:
-                recent.popitem(last=False)
-            return value
+            with lock:
+                value = in_use.get(arguments)
+                if value is None:
+                    value = make(*arguments)
+                    in_use[arguments] = value
+                recent[arguments] = value
+                recent.move_to_end(arguments)
+                while len(recent) > keep:
+                    recent.popitem(last=False)
+                return value
 
         return find_or_make
 

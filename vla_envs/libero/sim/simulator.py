@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import NoReturn, TypeVar
 
 import mujoco
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.libero.sim.compiled_task import CompiledTask, Start
+from vla_envs.libero.sim.compiled_task import CompiledTask, Start, shared_arrays
 from vla_envs.libero.sim.controller import Command, Memory, Observed, control_step
 from vla_envs.libero.sim.native import physics
+from vla_envs.saved_state import Arrays, check_arrays
 
 SETTLE_STEPS = 10
 """Control steps after an initial state is set, which float the objects up to 11 cm above their support."""
@@ -21,7 +23,13 @@ PHYSICS_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 """Everything that MuJoCo's next step follows from, the warm start of its solver included."""
 
 
-Arrays = TypeVar("Arrays", Command, Observed)
+MOVED = (
+    "The arm or the time in `simulator.data` was set from outside, as by mj_setState. That is not the whole state: the "
+    "controller goes on to its old goal, and the step count and the observed moment stay. To return to a moment of an "
+    "episode take env.unwrapped.save_state() and restore_state(state)."
+)
+
+Group = TypeVar("Group", Command, Observed)
 
 
 class Simulator:
@@ -41,12 +49,16 @@ class Simulator:
         self._physics = physics()
         self._memory = self._view_memory()
         self._command = Command(position=np.zeros(3), rotation=np.zeros((3, 3)), grip=np.zeros(2))
-        self._observed = Observed(qpos=np.zeros(self.model.nq), fingers=np.zeros(2))
+        self._observed = Observed(qpos=np.zeros(self.model.nq), fingers=np.zeros(2), posed=np.zeros(self.model.nq))
+        self._left: NDArray[np.float64] | None = None
         self._glowing = self._observed_glowing = compiled.goal.glowing(self.data)
 
     def __reduce__(self) -> NoReturn:
         """Neither copies nor pickles: both would go on stepping this one's memory."""
-        raise TypeError("A LIBERO simulation cannot be copied or pickled: make another environment and reset it.")
+        raise TypeError(
+            "A LIBERO simulation cannot be copied or pickled: make another environment and reset it, or give it what "
+            "`env.unwrapped.save_state()` returns by `restore_state`."
+        )
 
     def reset(self, init_state: NDArray[np.float64]) -> None:
         """Set an initial state (1 + nq + nv,), time, qpos and qvel, and let the objects settle.
@@ -60,9 +72,41 @@ class Simulator:
             self.compiled.keep_start(init_state.tobytes(), start)
         self._continue_from(start)
 
+    def save(self) -> Arrays:
+        """What the next control step, the last observation and the goal follow from, as new arrays."""
+        return {
+            "physics": self._get_physics(),
+            **{f"command_{name}": array.copy() for name, array in self._command._asdict().items()},
+            **{f"observed_{name}": array.copy() for name, array in self._observed._asdict().items()},
+            "glowing": np.array(self._glowing, np.bool_),
+            "observed_glowing": np.array(self._observed_glowing, np.bool_),
+        }
+
+    def restore(self, saved: Arrays) -> None:
+        """Take over what a simulator of the task saved.
+
+        Raises:
+            InvalidArgumentError: arrays of another task, or damaged ones.
+        """
+        check_arrays(saved, self.save())
+        _write(self._command, Command(*(saved[f"command_{name}"] for name in Command._fields)))
+        _write(self._observed, Observed(*(saved[f"observed_{name}"] for name in Observed._fields)))
+        self._glowing, self._observed_glowing = (
+            tuple(saved[each].tolist()) for each in ("glowing", "observed_glowing")
+        )
+        mujoco.mj_setState(self.model, self.data, saved["physics"], PHYSICS_STATE)
+        self.data.qpos[:] = self._observed.posed
+        mujoco.mj_fwdPosition(self.model, self.data)
+        # Again, because computing poses may have written into it.
+        mujoco.mj_setState(self.model, self.data, saved["physics"], PHYSICS_STATE)
+        self.start = None
+        self._leave()
+
     def step(self, action: NDArray[np.float64]) -> bool:
         """Execute one control step of an action (7,) in [-1, 1]; whether the goal is reached at its end."""
+        self._warn_if_moved()
         self._advance(action)
+        self._leave()
         return self.compiled.goal.reached(self.data)
 
     def observed(self) -> tuple[NDArray[np.float64], tuple[bool, ...]]:
@@ -71,12 +115,14 @@ class Simulator:
 
     def proprioception(self) -> NDArray[np.float32]:
         """float32 (8,): end effector position (m), axis-angle (rad), finger joints (m)."""
-        poses, wiring = self.compiled.poses, self.compiled.wiring
-        poses.qpos[:] = self._observed.qpos
-        mujoco.mj_kinematics(self.model, poses)
-        w, *xyz = poses.xquat[wiring.hand_body]
-        position = poses.site_xpos[wiring.grip_site]
-        return np.concatenate([position, axis_angle(np.array(xyz), w), self._observed.fingers], dtype=np.float32)
+        wiring = self.compiled.wiring
+        with shared_arrays:
+            poses = self.compiled.poses
+            poses.qpos[:] = self._observed.qpos
+            mujoco.mj_kinematics(self.model, poses)
+            w, *xyz = poses.xquat[wiring.hand_body]
+            position = poses.site_xpos[wiring.grip_site]
+            return np.concatenate([position, axis_angle(np.array(xyz), w), self._observed.fingers], dtype=np.float32)
 
     def task_state(self) -> NDArray[np.float32]:
         """float32 (3 per free body + 1 per articulated joint,): the things' positions (m) and joints (m or rad)."""
@@ -117,17 +163,35 @@ class Simulator:
         self._glowing = self.compiled.goal.glowing(self.data)
         for step in range(SETTLE_STEPS):
             self._advance(SETTLE_ACTION, is_first=step == 0)
-        state = np.empty(mujoco.mj_stateSize(self.model, PHYSICS_STATE))
-        mujoco.mj_getState(self.model, self.data, state, PHYSICS_STATE)
-        return Start(state, _copy(self._command), _copy(self._observed), self._glowing, self._observed_glowing, {})
+        return Start(
+            self._get_physics(), _copy(self._command), _copy(self._observed), self._glowing, self._observed_glowing, {}
+        )
 
     def _continue_from(self, start: Start) -> None:
         mujoco.mj_setState(self.model, self.data, start.physics, PHYSICS_STATE)
         mujoco.mj_forward(self.model, self.data)
         _write(self._command, start.command)
         _write(self._observed, start.observed)
+        self._observed.posed[:] = self.data.qpos
         self._glowing, self._observed_glowing = start.glowing, start.observed_glowing
         self.start = start
+        self._leave()
+
+    def _get_physics(self) -> NDArray[np.float64]:
+        state = np.empty(mujoco.mj_stateSize(self.model, PHYSICS_STATE))
+        mujoco.mj_getState(self.model, self.data, state, PHYSICS_STATE)
+        return state
+
+    def _robot(self) -> NDArray[np.float64]:
+        return np.append(self.data.qpos[self.compiled.wiring.arm_qpos], self.data.time)
+
+    def _leave(self) -> None:
+        self._left = self._robot()
+
+    def _warn_if_moved(self) -> None:
+        """Warn where time or the arm are not as the last control step left them: the controller's goal is of that."""
+        if self._left is not None and not np.array_equal(self._left, self._robot()):
+            warnings.warn(MOVED, stacklevel=5)
 
     def _view_memory(self) -> Memory:
         data, site = self.data, self.compiled.wiring.grip_site
@@ -157,10 +221,10 @@ def axis_angle(xyz: NDArray[np.float64], w: float) -> NDArray[np.float64]:
     return xyz * 2.0 * math.acos(w) / sine
 
 
-def _copy(arrays: Arrays) -> Arrays:
+def _copy(arrays: Group) -> Group:
     return type(arrays)(*(array.copy() for array in arrays))
 
 
-def _write(arrays: Arrays, values: Arrays) -> None:
+def _write(arrays: Group, values: Group) -> None:
     for array, value in zip(arrays, values, strict=True):
         array[...] = value

@@ -83,12 +83,12 @@ def opengl() -> dict[str, str]:
     Raises:
         RendererUnavailableError: there is none.
     """
-    gl.current_context()
-    names = importlib.import_module("OpenGL.GL")
-    return {
-        name: names.glGetString(getattr(names, f"GL_{name.upper()}")).decode()
-        for name in ("vendor", "renderer", "version")
-    }
+    with gl.drawing():
+        names = importlib.import_module("OpenGL.GL")
+        return {
+            name: names.glGetString(getattr(names, f"GL_{name.upper()}")).decode()
+            for name in ("vendor", "renderer", "version")
+        }
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:

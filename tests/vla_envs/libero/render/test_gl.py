@@ -68,7 +68,55 @@ def test_no_context(monkeypatch):
 
     monkeypatch.setattr(gl, "_context", fail)
     with pytest.raises(RendererUnavailableError, match=r"no display.*apt-get install -y libosmesa6"):
-        gl.current_context()
+        enter()
+
+
+@pytest.mark.parametrize("kind", ["OpenGL.error", "mujoco"])
+def test_errors_of_drawing_are_named(monkeypatch, kind):
+    """An error of PyOpenGL in the middle of a drawing, such as EGL_BAD_ACCESS, comes with the remedy on one line."""
+    error = type("EGLError", (Exception,), {"__module__": kind})
+    monkeypatch.setattr(gl, "_context", lambda backend: (FakeContext(), os.getpid()))
+    monkeypatch.setitem(gl._RELEASE, "osmesa", lambda: None)
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    message = r"err = EGL_BAD_ACCESS, \) .*apt-get install -y libosmesa6"
+    with pytest.raises(RendererUnavailableError, match=message), gl.drawing():
+        raise error("err = EGL_BAD_ACCESS,\n)\n baseOperation")
+
+
+def test_other_errors_stay_what_they_are(monkeypatch):
+    monkeypatch.setattr(gl, "_context", lambda backend: (FakeContext(), os.getpid()))
+    monkeypatch.setitem(gl._RELEASE, "osmesa", lambda: None)
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    with pytest.raises(AttributeError, match="a bug"), gl.drawing():
+        raise AttributeError("a bug")
+
+
+def test_the_context_is_let_go_where_the_outermost_block_ends(monkeypatch):
+    """Freeing a renderer inside of a drawing, as the garbage collector may, leaves the drawing its context."""
+    calls = []
+    monkeypatch.setattr(gl, "_context", lambda backend: (FakeContext(calls), os.getpid()))
+    monkeypatch.setitem(gl._RELEASE, "osmesa", lambda: calls.append("released"))
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    with gl.drawing():
+        with gl.drawing():
+            calls.append("nested")
+        calls.append("outer")
+    assert calls == ["current", "nested", "outer", "released"]
+
+
+class FakeContext:
+    """Counts as a context; where it is made current is written down."""
+
+    def __init__(self, calls=None):
+        self.calls = [] if calls is None else calls
+
+    def make_current(self):
+        self.calls.append("current")
+
+
+def enter():
+    with gl.drawing():
+        pass
 
 
 def test_egl_after_a_fork(monkeypatch):
@@ -76,7 +124,7 @@ def test_egl_after_a_fork(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setattr(gl, "_context", lambda backend: (None, os.getpid() + 1))
     with pytest.raises(RendererUnavailableError, match="'spawn' or 'forkserver'"):
-        gl.current_context()
+        enter()
 
 
 def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +139,9 @@ class TestInAFreshProcess:
     @pytest.mark.parametrize("device", ["99", "-1", "one", ""])
     def test_device_that_does_not_exist(self, device):
         run = python(
-            "from vla_envs.libero.render import gl; gl.current_context()", MUJOCO_GL="egl", MUJOCO_EGL_DEVICE_ID=device
+            "from vla_envs.libero.render import gl; gl.drawing().__enter__()",
+            MUJOCO_GL="egl",
+            MUJOCO_EGL_DEVICE_ID=device,
         )
         if "libEGL" in run.stderr:
             pytest.skip("the EGL library is not installed")
@@ -103,7 +153,7 @@ class TestInAFreshProcess:
         """A triton that is imported later crashes."""
         loaded = "'OSMesa' in open('/proc/self/maps').read()"
         (tmp_path / "triton.py").write_text(f"mesa_was_loaded = {loaded}")
-        draw = "from vla_envs.libero.render import gl; gl.current_context()"
+        draw = "from vla_envs.libero.render import gl; gl.drawing().__enter__()"
         code = f"{draw}; import triton; print(triton.mesa_was_loaded, {loaded})"
         run = python(code, MUJOCO_GL="osmesa", PYTHONPATH=str(tmp_path))
         assert run.stdout.split() == ["False", "True"], run.stderr

@@ -130,7 +130,8 @@ def draw_and_name_the_device() -> tuple[str, list[NDArray[np.uint8]]]:
         images += [observation["image"], observation["wrist_image"]]
     from OpenGL import GL
 
-    return GL.glGetString(GL.GL_RENDERER).decode(), images
+    with gl.drawing():
+        return GL.glGetString(GL.GL_RENDERER).decode(), images
 
 
 class TestQualities:

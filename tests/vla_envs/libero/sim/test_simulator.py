@@ -84,3 +84,62 @@ def test_a_simulation_is_not_copied(env):
     for duplicate in (copy.deepcopy, copy.copy, pickle.dumps):
         with pytest.raises(TypeError, match="make another environment and reset it"):
             duplicate(env.simulator)
+
+
+def test_a_saved_episode_goes_on_bit_for_bit(env):
+    """Also the poses and contacts by which a goal is decided at once, which MuJoCo's state gives only roughly, and in
+    another environment that ran another task."""
+    actions = np.random.default_rng(3).uniform(-1, 1, (10, 7))
+
+    def rest(one: LiberoEnv):
+        steps = [one.step(action) for action in actions[4:]]
+        data = one.simulator.data
+        return [(*step[1:], *step[0].values()) for step in steps], data.qpos.copy(), data.qvel.copy()
+
+    env.reset(options={"init_state_id": 2})
+    for action in actions[:4]:
+        env.step(action)
+    state, poses = env.save_state(), env.simulator.data.xpos.copy()
+    expected = rest(env)
+    other = LiberoEnv("libero_goal", [7, 3], cameras=(), image_size=64)
+    other.reset(options={"task_id": 3, "init_state_id": 1})
+    for each in (env, other):
+        each.restore_state(state)
+        np.testing.assert_array_equal(each.simulator.data.xpos, poses)
+        again = rest(each)
+        assert str(again[0]) == str(expected[0])
+        np.testing.assert_array_equal(again[1], expected[1])
+        np.testing.assert_array_equal(again[2], expected[2])
+
+
+def test_a_damaged_state_changes_nothing(env):
+    import dataclasses
+
+    from vla_envs.errors import InvalidArgumentError
+
+    env.reset(options={"init_state_id": 2})
+    state = env.save_state()
+    env.step(np.ones(7))
+    before = env.simulator.data.qpos.copy()
+    damaged = {**state.simulation, "physics": state.simulation["physics"][:-1]}
+    with pytest.raises(InvalidArgumentError, match="saved `physics`"):
+        env.restore_state(dataclasses.replace(state, simulation=damaged))
+    np.testing.assert_array_equal(env.simulator.data.qpos, before)
+
+
+def test_data_that_are_set_from_outside_warn(env, recwarn):
+    """MuJoCo's own state lacks the controller's goal: a step after it says so, once the arm or the time has jumped."""
+    import mujoco
+
+    env.reset(options={"init_state_id": 2})
+    kind, data = mujoco.mjtState.mjSTATE_INTEGRATION, env.simulator.data
+    kept = np.empty(mujoco.mj_stateSize(env.simulator.model, kind))
+    mujoco.mj_getState(env.simulator.model, data, kept, kind)
+    env.step(np.ones(7))
+    assert not recwarn
+    mujoco.mj_setState(env.simulator.model, data, kept, kind)
+    with pytest.warns(UserWarning, match="save_state"):
+        env.step(np.ones(7))
+    recwarn.clear()
+    env.step(np.ones(7))
+    assert not recwarn
