@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,12 @@ from vla_envs.errors import (
     UnknownInitStateError,
     UnknownTaskError,
     check_choice,
+    warn_once,
 )
 from vla_envs.spec import Prompt
+
+RESET_OPTIONS = ("task_id", "init_state_id", "camera_offset", "gripper_offset")
+"""What the options of any environment of the package may name."""
 
 Observation = dict[str, Any]
 Info = dict[str, Any]
@@ -43,7 +48,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         tasks: the instruction of each task of the suite; its index is the ``task_id``.
         task_id: the task, several tasks, or None for every task of the suite. ``reset`` draws
             from these when its options name none.
-        split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from.
+        split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from. None is ``"all"``,
+            with a warning at the first draw, because evaluation starts from these as well.
         max_episode_steps: step limit in executed control steps; None takes the task's own.
         render_mode: None or ``"rgb_array"``.
 
@@ -58,16 +64,22 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
     """What the options of ``reset`` may name. A simulator that can move its main camera adds ``"camera_offset"``,
     one whose actions are displacements of a gripper ``"gripper_offset"``."""
 
+    final_state_dim: int = 0
+    """Length of the final states of all tasks of the suite, to which shorter ones are padded with 0; every info has one
+    then. 0 leaves them as they are, in the last info alone."""
+
     def __init__(
         self,
         *,
         suite: str,
         tasks: Sequence[str],
         task_id: int | Sequence[int] | None,
-        split: str,
+        split: str | None,
         max_episode_steps: int | None,
         render_mode: str | None,
     ) -> None:
+        self._split_is_open = split is None
+        split = split or "all"
         check_choice("split", split, spec.SPLITS)
         check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         # Gymnasium's vector environments write into it, which would reach every environment of the class.
@@ -100,7 +112,9 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
 
         Raises:
             UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
-            InvalidArgumentError: an option of another name, or an offset that is none.
+            InvalidArgumentError: an option whose name is nearly one of these, one of them that this environment lacks,
+                or an offset that is none. Options of any other name belong to other code: they are left alone, with
+                a warning.
         """
         super().reset(seed=seed)
         chosen = self._check_options(dict(options or {}))
@@ -114,7 +128,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._ended = False
         if gripper_offset.any():
             self._displace_gripper(gripper_offset)
-        return self._look(), self._info(success=False)
+        return self._look(), self._full_info(success=False, executed=0)
 
     def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, Info]:
         """Execute one control step. ``action``: (A,), values beyond the space's bounds are clipped.
@@ -138,9 +152,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         self._elapsed_steps += executed
         truncated = self._elapsed_steps >= self.max_steps
         self._ended = success or truncated
-        info = self._info(success)
-        info["executed_actions"] = executed
-        return self._look(), float(success), success, truncated, info
+        return self._look(), float(success), success, truncated, self._full_info(success, executed)
 
     @contextmanager
     def unobserved(self) -> Iterator[None]:
@@ -165,7 +177,17 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         Raises:
             InvalidArgumentError: on setting something else than None or an integer of at least 1.
         """
-        return self._max_episode_steps
+        return self._step_limit
+
+    @property
+    def _max_episode_steps(self) -> int:
+        """The longest that an episode of these tasks lasts, as LeRobot asks Gymnasium's TimeLimit."""
+        return self.max_episode_steps or max(map(self._horizon, self.task_ids))
+
+    @property
+    def task_description(self) -> str:
+        """The instruction of the running episode, as LeRobot asks its environments."""
+        return self._instruction()
 
     @max_episode_steps.setter
     def max_episode_steps(self, limit: int | None) -> None:
@@ -174,7 +196,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
             raise InvalidArgumentError(
                 f"Expect the `max_episode_steps` to be None or an integer of at least 1, actually: {limit!r}."
             )
-        self._max_episode_steps = None if limit is None else int(limit)
+        self._step_limit = None if limit is None else int(limit)
 
     @property
     def prompt(self) -> Prompt:
@@ -221,18 +243,25 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         return int(task_id)
 
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(options) - set(self.reset_options))
-        if unknown:
-            *others, last = map(repr, self.reset_options)
-            raise InvalidArgumentError(
-                f"Expect the reset `options` to be {', '.join(others)} and {last}, actually also: {unknown}."
-            )
+        *others, last = map(repr, self.reset_options)
+        valid = f"Expect the reset `options` to be {', '.join(others)} and {last}, actually also:"
+        unknown = sorted((name for name in options if name not in self.reset_options), key=str)
+        if mistaken := [name for name in unknown if difflib.get_close_matches(str(name).lower(), RESET_OPTIONS, n=1)]:
+            raise InvalidArgumentError(f"{valid} {mistaken}.")
+        for name in unknown:
+            warn_once(f"{valid} {name!r}, which is left alone.")
         checks = {"camera_offset": check_camera_offset, "gripper_offset": _check_gripper_offset}
-        return {name: checks[name](value) if name in checks else value for name, value in options.items()}
+        known = {name: value for name, value in options.items() if name not in unknown}
+        return {name: checks[name](value) if name in checks else value for name, value in known.items()}
 
     def _choose_prompt(self, task_id: Any, init_state_id: Any) -> Prompt:
         task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
         count = self.num_init_states(task_id)
+        if init_state_id is None and self._split_is_open:
+            warn_once(
+                "Without a `split` the initial states of evaluation are drawn as well: make the environment with "
+                "split='train' to train, with split='eval' to evaluate, or with split='all' for both."
+            )
         if init_state_id is None:
             init_state_id = int(self.np_random.choice(self.init_states(task_id, self.split)))
         elif not _is_index(init_state_id, count):
@@ -274,6 +303,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         task_id, init_state_id = self.prompt
         info: Info = {
             "success": success,
+            "is_success": success,
             "task_reward": float(success),
             "elapsed_steps": self._elapsed_steps,
             "max_steps": self.max_steps,
@@ -283,9 +313,16 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
             "init_state_id": init_state_id,
             "split": "train" if init_state_id in self.init_states(task_id, "train") else "eval",
         }
-        if self._ended:
-            info["final_state"] = self._final_state()
         return info
+
+    def _full_info(self, success: bool, executed: int) -> Info:
+        """The info of a reset or a step; with a :attr:`final_state_dim` its keys and shapes are always the same."""
+        info = {**self._info(success), "executed_actions": executed}
+        if self._ended or self.final_state_dim:
+            state = self._final_state()
+            info[spec.FINAL_STATE] = np.zeros(max(len(state), self.final_state_dim), state.dtype)
+            info[spec.FINAL_STATE][: len(state)] = state
+        return spec.to_numpy(info)
 
     def _look(self) -> Observation:
         """What a step returns: the observation of the present state, or the last one again where none is made."""
