@@ -22,6 +22,7 @@ __all__ = [
     "InvalidArgumentError",
     "MissingAssetsError",
     "RendererUnavailableError",
+    "UnknownAttributeError",
     "UnknownCameraError",
     "UnknownInitStateError",
     "UnknownSuiteError",
@@ -52,6 +53,10 @@ class UnknownTaskError(InvalidArgumentError):
 
 class UnknownInitStateError(InvalidArgumentError):
     """The task has no initial state of this index."""
+
+
+class UnknownAttributeError(InvalidArgumentError, AttributeError):
+    """The environments of a group have no attribute of this name."""
 
 
 class UnknownCameraError(InvalidArgumentError):

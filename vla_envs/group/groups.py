@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from vla_envs.errors import UnknownAttributeError
 from vla_envs.group.starts import GroupStart, GroupStarts, Start
 from vla_envs.group.trajectory import Trajectory
 from vla_envs.spec import FINAL_STATE, INFO_KEYS, Prompt, action_shape
@@ -56,6 +57,15 @@ class SubEnvSpec(NamedTuple):
         return cls(env.observation_space, env.action_space, env.metadata, env.render_mode, prompts, shape)
 
 
+class Call(NamedTuple):
+    """What is asked of an environment and its wrappers."""
+
+    name: str
+    """Of an attribute; a method is called."""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+
+
 class SubEnvs(Protocol):
     """Environments that run side by side, by their index. Those that a call does not name stay as they are."""
 
@@ -71,6 +81,12 @@ class SubEnvs(Protocol):
 
     def render(self, indices: Iterable[int]) -> dict[int, Any]:
         """The frames of these environments."""
+
+    def call(self, calls: Mapping[int, Call]) -> dict[int, Any]:
+        """The attributes of these environments, or what their methods return."""
+
+    def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
+        """Set an attribute of these environments, where it is: on a wrapper or on what is inside."""
 
     def close(self) -> None:
         """Close all environments."""
@@ -108,6 +124,35 @@ class LocalSubEnvs:
         """Render the environments of ``indices``."""
         return {index: self.envs[index].render() for index in indices}
 
+    def call(self, calls: Mapping[int, Call]) -> dict[int, Any]:
+        """Ask the environments of ``calls``.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+        """
+        results = {}
+        for index, (name, args, kwargs) in calls.items():
+            self._check_attribute(index, name)
+            value = self.envs[index].get_wrapper_attr(name)
+            results[index] = value(*args, **kwargs) if callable(value) else value
+        return results
+
+    def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
+        """Set the attribute of the environments of ``values``.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+        """
+        for index, value in values.items():
+            self._check_attribute(index, name)
+            self.envs[index].set_wrapper_attr(name, value)
+
+    def _check_attribute(self, index: int, name: str) -> None:
+        if not self.envs[index].has_wrapper_attr(name):
+            raise UnknownAttributeError(
+                f"Expect an attribute of the environments or their wrappers, actually: {name!r} of {self.envs[index]}."
+            )
+
     def close(self) -> None:
         """Close the environments."""
         for env in self.envs:
@@ -144,10 +189,15 @@ class Groups:
         return np.any(chosen.reshape(-1, self.size), axis=1)
 
     def begin(
-        self, groups: Iterable[int], options: Mapping[str, Any], rng: np.random.Generator, temperatures: NDArray
+        self,
+        groups: Iterable[int],
+        options: Mapping[str, Any],
+        rng: np.random.Generator,
+        temperatures: NDArray,
+        seeds: Mapping[int, int | None] | None = None,
     ) -> None:
         """Start new trajectories in these groups, at these temperatures (N,); groups without a prompt left idle."""
-        drawn = {group: self.starts.draw(group, options, rng) for group in groups}
+        drawn = {group: self.starts.draw(group, options, rng, (seeds or {}).get(group)) for group in groups}
         starts = {group: start for group, start in drawn.items() if start is not None}
         for group in starts:
             self.ids[group] = next(self._new_ids)
@@ -278,6 +328,19 @@ class Episodes:
         self.truncated |= chosen & self.active
         self.active &= ~chosen
         self.valid &= ~chosen
+
+    def add_statistics(self, indices: Iterable[int], returns: NDArray[np.float64] | None) -> None:
+        """Have the infos of ended environments say the return and the length of their trajectories, as Gymnasium does.
+
+        Args:
+            indices: of the environments, which may have said so themselves.
+            returns: of all environments; None takes what their steps have paid.
+        """
+        returns = self.returns if returns is None else returns
+        if not any("episode" in self.infos[index] for index in indices):
+            for index in indices:
+                statistics = {"r": float(returns[index]), "l": len(self.actions[index])}
+                self.infos[index] = {**self.infos[index], "episode": statistics}
 
     def trajectory(self, index: int, place: int, temperature: float) -> Trajectory:
         """What an ended environment of the contract has shown, ``place`` being its place in its group."""

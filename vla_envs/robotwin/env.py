@@ -112,8 +112,6 @@ class RoboTwinEnv(VLAEnv):
         RendererUnavailableError: no Vulkan device.
     """
 
-    final_state_dim = 128
-
     def __init__(
         self,
         task: str | Sequence[str] = "stack_blocks_two",
@@ -145,6 +143,8 @@ class RoboTwinEnv(VLAEnv):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
         )
+        # Tasks have from one object of seven numbers to a dozen; with one task none has to fit beside another.
+        self.final_state_dim = 128 if len(self.task_ids) > 1 else 1
         names = [self.tasks[each] for each in self.task_ids]
         checkout = find_checkout(root)
         configuration = read_configuration(checkout, task_config, embodiment, names)

@@ -54,7 +54,7 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         (8, 8)
     """
 
-    def __init__(self, env: gym.Env, chunk_size: int, flat: bool = False) -> None:
+    def __init__(self, env: gym.Env, chunk_size: int, *, flat: bool = False) -> None:
         space = env.action_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")
