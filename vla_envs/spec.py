@@ -78,6 +78,23 @@ FINAL_STATE = "final_state"
 tasks of a suite. The infos of a group have it for ended trajectories only."""
 
 
+class InstructionSpace(spaces.Text):
+    """The space of instructions, which names what makes numbers of them.
+
+    Code that knows no texts refuses them with an error that quotes the space, such as "No default encoder config for
+    obs space" of RLlib.
+
+    >>> InstructionSpace()
+    Text(1, 256; as numbers: vla_envs.wrappers.TokenizeInstruction)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
+
+    def __repr__(self) -> str:
+        return f"Text({self.min_length}, {self.max_length}; as numbers: vla_envs.wrappers.TokenizeInstruction)"
+
+
 class Prompt(NamedTuple):
     """What a trajectory starts from: a task and one of its initial states."""
 
@@ -148,6 +165,5 @@ def observation_space(image_keys: Sequence[str], image_size: int, state_dim: int
 
 def observation_space_of(images: Mapping[str, spaces.Box], state_dim: int) -> spaces.Dict:
     """The same with images of other sizes."""
-    text = spaces.Text(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
     state = spaces.Box(-np.inf, np.inf, (state_dim,), np.float32)
-    return spaces.Dict({**images, STATE: state, INSTRUCTION: text})
+    return spaces.Dict({**images, STATE: state, INSTRUCTION: InstructionSpace()})

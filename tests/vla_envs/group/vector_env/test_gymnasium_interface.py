@@ -3,6 +3,7 @@
 import threading
 from contextlib import closing
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
@@ -10,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from tests.reach_env import ReachEnv
 from vla_envs.errors import InvalidArgumentError, UnknownAttributeError
 from vla_envs.group import GroupVectorEnv
+from vla_envs.wrappers import TokenizeInstruction
 
 
 def make(num_envs=4, group_size=2, mode="hold", **kwargs):
@@ -137,3 +139,23 @@ def test_lockstep_restarts_by_itself():
     envs.reset(seed=0)
     with pytest.raises(InvalidArgumentError, match="Use mode 'hold'"):
         envs.reset(options={"reset_mask": np.ones(4, bool)})
+
+
+def test_torchrl_resets_single_trajectories_by_masks():
+    """Its wrapper of vector environments asks for the autoreset mode and resets what has ended."""
+    gym_wrapper = pytest.importorskip("torchrl.envs.libs.gym").GymWrapper
+    kwargs = {"image_size": 16, "split": "train", "max_episode_steps": 3}  # too few to succeed by chance
+    envs = gym.make_vec("VLA-Tabletop-v0", 2, mode="hold", wrap=TokenizeInstruction, **kwargs)
+    ended = gym_wrapper(envs).rollout(7, break_when_any_done=False)["next", "done"]
+    assert ended.squeeze(-1).tolist() == [[False, False, True, False, False, True, False]] * 2
+
+
+def test_torchrls_reader_takes_every_info():
+    """Without a list of keys, at the first info and at the last."""
+    torchrl = pytest.importorskip("torchrl.envs")
+    env = torchrl.GymWrapper(gym.make("VLA-Tabletop-v0", image_size=16, split="train", max_episode_steps=2))
+    env.set_info_dict_reader(torchrl.default_info_dict_reader())
+    seen = env.rollout(2, break_when_any_done=False)["next"]
+    assert seen["elapsed_steps"].tolist() == [1, 2]
+    assert seen["is_success"].tolist() == [False, False]
+    assert seen["final_state"].shape == (2, 11)
