@@ -179,6 +179,15 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
         """
         return self._step_limit
 
+    @max_episode_steps.setter
+    def max_episode_steps(self, limit: int | None) -> None:
+        integer = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
+        if limit is not None and not (integer and limit >= 1):
+            raise InvalidArgumentError(
+                f"Expect the `max_episode_steps` to be None or an integer of at least 1, actually: {limit!r}."
+            )
+        self._step_limit = None if limit is None else int(limit)
+
     @property
     def _max_episode_steps(self) -> int:
         """The longest that an episode of these tasks lasts, as LeRobot asks Gymnasium's TimeLimit."""
@@ -188,15 +197,6 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]]):
     def task_description(self) -> str:
         """The instruction of the running episode, as LeRobot asks its environments."""
         return self._instruction()
-
-    @max_episode_steps.setter
-    def max_episode_steps(self, limit: int | None) -> None:
-        integer = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
-        if limit is not None and not (integer and limit >= 1):
-            raise InvalidArgumentError(
-                f"Expect the `max_episode_steps` to be None or an integer of at least 1, actually: {limit!r}."
-            )
-        self._step_limit = None if limit is None else int(limit)
 
     @property
     def prompt(self) -> Prompt:

@@ -86,7 +86,7 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         gym.ActionWrapper.__init__(self, env)
         self._low, self._range, self._scaled = low, high - low, scaled
         self._box = space
-        shape = env.action_space.shape
+        shape: Any = env.action_space.shape
         is_number = np.prod(space.shape) == 1
         self.action_space = spaces.Discrete(BINS) if is_number else spaces.MultiDiscrete(np.full(shape, BINS))
 
