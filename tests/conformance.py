@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -37,6 +38,7 @@ from vla_envs.errors import (
     UnknownCameraError,
     UnknownInitStateError,
     UnknownTaskError,
+    warn_once,
 )
 
 Options = dict[str, int]
@@ -208,15 +210,33 @@ class EnvConformance:
     # Episodes
 
     def test_info_keys(self, short_env: VLAEnv) -> None:
-        """Every info has the agreed keys, and ``final_state`` the last one alone."""
+        """Every info has the same keys, with values of the same types and shapes, so that a recorder can stack them."""
         _, info = short_env.reset(options=dict(self.prompt))
-        assert set(spec.INFO_KEYS) <= set(info)
-        for step, action in enumerate(self.actions(short_env, self.steps), start=1):
-            assert "final_state" not in info
-            _, _, _, _, info = short_env.step(action)
-            assert set(spec.INFO_KEYS) <= set(info)
-            assert info["elapsed_steps"] == step
+        assert {*spec.INFO_KEYS, "executed_actions", "final_state"} <= set(info)
+        assert info["executed_actions"] == 0
         assert info["final_state"].dtype == np.float32
+        first = {key: (type(value), value.dtype.kind, value.shape) for key, value in info.items()}
+        for step, action in enumerate(self.actions(short_env, self.steps), start=1):
+            _, _, _, _, info = short_env.step(action)
+            assert {key: (type(value), value.dtype.kind, value.shape) for key, value in info.items()} == first
+            assert info["elapsed_steps"] == step
+            assert info["executed_actions"] == 1
+
+    def test_gymnasiums_vector_environment_stacks_infos_as_numbers(self, short_env: VLAEnv) -> None:
+        """A success is neither lost nor made an object, of which a mean would be wrong."""
+        _, info = short_env.reset(options=dict(self.prompt))
+        vector = gym.vector.VectorEnv()
+        vector.num_envs = 2
+        infos = vector._add_info(vector._add_info({}, info, 0), info, 1)
+        assert infos["is_success"].dtype == infos["success"].dtype == bool
+        assert infos["elapsed_steps"].dtype == int
+        assert infos["final_state"].shape == (2, *info["final_state"].shape)
+
+    def test_names_that_other_packages_read(self, short_env: VLAEnv) -> None:
+        """The step limit as of Gymnasium's TimeLimit, and the instruction as LeRobot asks for it."""
+        observation, _ = short_env.reset(options=dict(self.prompt))
+        assert short_env._max_episode_steps == self.steps
+        assert short_env.task_description == observation[spec.INSTRUCTION]
 
     def test_info_describes_the_prompt(self, short_env: VLAEnv) -> None:
         """The info says which prompt runs and how long it may."""
@@ -225,7 +245,8 @@ class EnvConformance:
         assert info["task"] == observation[spec.INSTRUCTION]
         assert info["max_steps"] == self.steps
         assert info["elapsed_steps"] == 0
-        assert info["success"] is False
+        assert not info["success"]
+        assert not info["is_success"]
         assert info["task_reward"] == 0.0
 
     def test_truncated_exactly_at_the_limit(self, short_env: VLAEnv) -> None:
@@ -309,12 +330,43 @@ class EnvConformance:
         with pytest.raises(UnknownInitStateError, match=rf"integer from 0 to {last}.*actually: {init_state_id!r}"):
             env.reset(options={**self.prompt, "init_state_id": init_state_id})
 
-    def test_unknown_reset_option(self, env: VLAEnv) -> None:
-        """A misspelt option is not passed over."""
-        with pytest.raises(
-            InvalidArgumentError, match=r"'task_id' and 'init_state_id', actually also: \['init_state'\]"
-        ):
-            env.reset(options={"init_state": 3})
+    @pytest.mark.parametrize("name", ["init_state", "taskid", "Task_ID", "camera_ofset"])
+    def test_misspelt_reset_option(self, env: VLAEnv, name: str) -> None:
+        """A name that is nearly right is not passed over."""
+        with pytest.raises(InvalidArgumentError, match=rf"'task_id' and 'init_state_id', actually also: \['{name}'\]"):
+            env.reset(options={name: 3})
+
+    def test_reset_option_of_other_code(self, env: VLAEnv) -> None:
+        """LeRobot sends an option of its own to every environment: it is left alone, and said once."""
+        warn_once.cache_clear()
+        options = {"lerobot_new_rollout": True, **self.prompt}
+        with pytest.warns(UserWarning, match="actually also: 'lerobot_new_rollout', which is left alone"):
+            env.reset(options=dict(options))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            env.reset(options=dict(options))
+        assert env.episode_options == self.prompt
+
+    def test_drawing_without_a_split_is_said_once(self) -> None:
+        """Whoever trains on the default split trains on the states of evaluation as well."""
+        warn_once.cache_clear()
+        env = self.construct()
+        with pytest.warns(UserWarning, match=r"split='train' to train"):
+            env.reset(seed=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            env.reset()
+        env.close()
+
+    def test_a_split_or_a_state_that_was_chosen_is_not_warned_of(self) -> None:
+        """Neither where the split is named, whichever it is, nor where the caller says where to start."""
+        warn_once.cache_clear()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for kwargs, options in (({"split": "all"}, {}), ({}, self.prompt)):
+                env = self.construct(**kwargs)
+                env.reset(seed=0, options=dict(options))
+                env.close()
 
     def test_unknown_split(self) -> None:
         """The splits are train, eval and all."""

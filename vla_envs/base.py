@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,9 +23,13 @@ from vla_envs.errors import (
     UnknownTaskError,
     UnsupportedError,
     check_choice,
+    warn_once,
 )
 from vla_envs.saved_state import Arrays, SavedState, generator_of
 from vla_envs.spec import Prompt
+
+RESET_OPTIONS = ("task_id", "init_state_id", "camera_offset", "gripper_offset")
+"""What the options of any environment of the package may name."""
 
 Observation = dict[str, Any]
 Info = dict[str, Any]
@@ -56,7 +61,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         tasks: the instruction of each task of the suite; its index is the ``task_id``.
         task_id: the task, several tasks, or None for every task of the suite. ``reset`` draws
             from these when its options name none.
-        split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from.
+        split: ``"train"``, ``"eval"`` or ``"all"``: the initial states that ``reset`` draws from. None is ``"all"``,
+            with a warning at the first draw, because evaluation starts from these as well.
         max_episode_steps: step limit in executed control steps; None takes the task's own.
         render_mode: None or ``"rgb_array"``.
 
@@ -70,6 +76,10 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     reset_options: tuple[str, ...] = ("task_id", "init_state_id")
     """What the options of ``reset`` may name. A simulator that can move its main camera adds ``"camera_offset"``,
     one whose actions are displacements of a gripper ``"gripper_offset"``."""
+
+    final_state_dim: int = 0
+    """Length of the final states of all tasks of the suite, to which shorter ones are padded with 0; every info has one
+    then. 0 leaves them as they are, in the last info alone."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> VLAEnv:
         """Remember the arguments, from which copies are made."""
@@ -91,10 +101,12 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         suite: str,
         tasks: Sequence[str],
         task_id: int | Sequence[int] | None,
-        split: str,
+        split: str | None,
         max_episode_steps: int | None,
         render_mode: str | None,
     ) -> None:
+        self._split_is_open = split is None
+        split = split or "all"
         check_choice("split", split, spec.SPLITS)
         check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         # Gymnasium's vector environments write into it, which would reach every environment of the class.
@@ -127,7 +139,9 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
         Raises:
             UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
-            InvalidArgumentError: an option of another name, or an offset that is none.
+            InvalidArgumentError: an option whose name is nearly one of these, one of them that this environment lacks,
+                or an offset that is none. Options of any other name belong to other code: they are left alone, with
+                a warning.
         """
         super().reset(seed=seed)
         chosen = self._check_options(dict(options or {}))
@@ -141,7 +155,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         self._ended = False
         if gripper_offset.any():
             self._displace_gripper(gripper_offset)
-        return self._look(), self._info(success=False)
+        return self._look(), self._full_info(success=False, executed=0)
 
     def step(self, action: ArrayLike) -> tuple[Observation, float, bool, bool, Info]:
         """Execute one control step. ``action``: (A,), values beyond the space's bounds are clipped.
@@ -165,9 +179,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         self._elapsed_steps += executed
         truncated = self._elapsed_steps >= self.max_steps
         self._ended = success or truncated
-        info = self._info(success)
-        info["executed_actions"] = executed
-        return self._look(), float(success), success, truncated, info
+        return self._look(), float(success), success, truncated, self._full_info(success, executed)
 
     @contextmanager
     def unobserved(self) -> Iterator[None]:
@@ -236,7 +248,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         Raises:
             InvalidArgumentError: on setting something else than None or an integer of at least 1.
         """
-        return self._max_episode_steps
+        return self._step_limit
 
     @max_episode_steps.setter
     def max_episode_steps(self, limit: int | None) -> None:
@@ -245,7 +257,17 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             raise InvalidArgumentError(
                 f"Expect the `max_episode_steps` to be None or an integer of at least 1, actually: {limit!r}."
             )
-        self._max_episode_steps = None if limit is None else int(limit)
+        self._step_limit = None if limit is None else int(limit)
+
+    @property
+    def _max_episode_steps(self) -> int:
+        """The longest that an episode of these tasks lasts, as LeRobot asks Gymnasium's TimeLimit."""
+        return self.max_episode_steps or max(map(self._horizon, self.task_ids))
+
+    @property
+    def task_description(self) -> str:
+        """The instruction of the running episode, as LeRobot asks its environments."""
+        return self._instruction()
 
     @property
     def prompt(self) -> Prompt:
@@ -318,17 +340,24 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             )
 
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(options) - set(self.reset_options))
-        if unknown:
-            *others, last = map(repr, self.reset_options)
-            raise InvalidArgumentError(
-                f"Expect the reset `options` to be {', '.join(others)} and {last}, actually also: {unknown}."
-            )
+        *others, last = map(repr, self.reset_options)
+        valid = f"Expect the reset `options` to be {', '.join(others)} and {last}, actually also:"
+        unknown = sorted((name for name in options if name not in self.reset_options), key=str)
+        if mistaken := [name for name in unknown if difflib.get_close_matches(str(name).lower(), RESET_OPTIONS, n=1)]:
+            raise InvalidArgumentError(f"{valid} {mistaken}.")
+        for name in unknown:
+            warn_once(f"{valid} {name!r}, which is left alone.")
         checks = {"camera_offset": check_camera_offset, "gripper_offset": _check_gripper_offset}
-        return {name: checks[name](value) if name in checks else value for name, value in options.items()}
+        known = {name: value for name, value in options.items() if name not in unknown}
+        return {name: checks[name](value) if name in checks else value for name, value in known.items()}
 
     def _choose_prompt(self, task_id: Any, init_state_id: Any) -> Prompt:
         task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
+        if init_state_id is None and self._split_is_open:
+            warn_once(
+                "Without a `split` the initial states of evaluation are drawn as well: make the environment with "
+                "split='train' to train, with split='eval' to evaluate, or with split='all' for both."
+            )
         if init_state_id is None:
             init_state_id = self.np_random.choice(self.init_states(task_id, self.split))
         return Prompt(task_id, self._check_init_state_id(task_id, init_state_id))
@@ -374,6 +403,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         task_id, init_state_id = self.prompt
         info: Info = {
             "success": success,
+            "is_success": success,
             "task_reward": float(success),
             "elapsed_steps": self._elapsed_steps,
             "max_steps": self.max_steps,
@@ -383,9 +413,16 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             "init_state_id": init_state_id,
             "split": "train" if init_state_id in self.init_states(task_id, "train") else "eval",
         }
-        if self._ended:
-            info["final_state"] = self._final_state()
         return info
+
+    def _full_info(self, success: bool, executed: int) -> Info:
+        """The info of a reset or a step; with a :attr:`final_state_dim` its keys and shapes are always the same."""
+        info = {**self._info(success), "executed_actions": executed}
+        if self._ended or self.final_state_dim:
+            state = self._final_state()
+            info[spec.FINAL_STATE] = np.zeros(max(len(state), self.final_state_dim), state.dtype)
+            info[spec.FINAL_STATE][: len(state)] = state
+        return spec.to_numpy(info)
 
     def _look(self) -> Observation:
         """What a step returns: the observation of the present state, or the last one again where none is made."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
+from gymnasium import logger
 from gymnasium.error import DependencyNotInstalled
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "MissingAssetsError",
     "NonFiniteError",
     "RendererUnavailableError",
+    "UnknownAttributeError",
     "UnknownCameraError",
     "UnknownInitStateError",
     "UnknownSuiteError",
@@ -30,6 +33,7 @@ __all__ = [
     "WorkerError",
     "check_choice",
     "require_extra",
+    "warn_once",
 ]
 
 
@@ -51,6 +55,10 @@ class UnknownTaskError(InvalidArgumentError):
 
 class UnknownInitStateError(InvalidArgumentError):
     """The task has no initial state of this index."""
+
+
+class UnknownAttributeError(InvalidArgumentError, AttributeError):
+    """The environments of a group have no attribute of this name."""
 
 
 class UnknownCameraError(InvalidArgumentError):
@@ -99,6 +107,12 @@ def check_choice(
     if value not in valid:
         choices = ", ".join(repr(choice) for choice in valid)
         raise error(f"Expect the `{name}` to be one of {choices}, actually: {value!r}.")
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Warn by Gymnasium's logger, the first time that this process comes to this message."""
+    logger.warn(message)
 
 
 def require_extra(module: str, extra: str) -> ModuleType:

@@ -1,19 +1,24 @@
 """Registers the environment ids with Gymnasium.
 
 Runs on ``import vla_envs``; ``gymnasium.make("vla_envs:VLA-Tabletop-v0")`` imports it by itself,
-also in a worker process. ``gymnasium.make_vec`` gives groups of trajectories: see :func:`make_groups`.
+also in a worker process. ``gymnasium.make_vec`` gives independent environments, or groups of trajectories where their
+number is named: see :func:`make_vector_env`.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from functools import partial
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
+
+from vla_envs.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from vla_envs.group import GroupVectorEnv
@@ -35,7 +40,7 @@ def register_envs() -> None:
 def register(
     env_id: str,
     entry_point: str | Callable[..., gym.Env],
-    vector_entry_point: str | Callable[..., GroupVectorEnv] | None = None,
+    vector_entry_point: str | Callable[..., VectorEnv] | None = None,
 ) -> None:
     """Register a subclass of :class:`~vla_envs.base.VLAEnv`, unless its id is registered already.
 
@@ -44,15 +49,16 @@ def register(
     Args:
         env_id: ``module:Name-v0``, with the module that registers it, which other processes have to import.
         entry_point: the class, or ``module:class``.
-        vector_entry_point: makes the groups; None takes :func:`make_groups`.
+        vector_entry_point: makes the groups; None takes :func:`make_vector_env`.
     """
     name = env_id.rpartition(":")[2]
     if name not in gym.registry:
         gym.register(
             name,
             entry_point,
-            vector_entry_point=vector_entry_point or partial(make_groups, env_id),
+            vector_entry_point=vector_entry_point or partial(make_vector_env, env_id),
             additional_wrappers=_HAND_OVER_STEP_LIMIT,
+            kwargs=_SpecKwargs() if vector_entry_point is None or env_id in ENVIRONMENTS else {},
         )
 
 
@@ -64,7 +70,7 @@ def hand_over_step_limit(env: gym.Env) -> gym.Env:
     first of the additional wrappers of a spec, which it applies right outside its TimeLimit.
 
     >>> env = gym.make("VLA-Tabletop-v0", task_id=0, max_episode_steps=7)
-    >>> env.reset(seed=0)[1]["max_steps"], env.spec.max_episode_steps
+    >>> int(env.reset(seed=0)[1]["max_steps"]), env.spec.max_episode_steps
     (7, 7)
     """
     bare: Any = env.unwrapped
@@ -90,6 +96,28 @@ class _MakeOnly(tuple[WrapperSpec, ...]):
 _HAND_OVER_STEP_LIMIT = _MakeOnly(
     [WrapperSpec("HandOverStepLimit", "vla_envs.registration:hand_over_step_limit", kwargs={})]
 )
+
+
+class _SpecKwargs(dict[str, Any]):
+    """Keywords of a spec, by which :func:`make_vector_env` hears that ``make_vec`` was called without a mode.
+
+    ``make_vec`` then takes the vector entry point and refuses the ``wrappers`` and ``vector_kwargs`` that Gymnasium's
+    own vector environments take. But it looks for all three among the keywords of the spec first, and here these two
+    are left among the keywords of the entry point.
+    """
+
+    _mode: str | None = None
+
+    def pop(self, key: str, *default: Any) -> Any:
+        value = super().pop(key, *default)
+        if key == "vectorization_mode":
+            self._mode = value
+            if value is None:
+                self["plain"] = True
+        if key in ("vector_kwargs", "wrappers") and value and self._mode is None:
+            self[key] = value
+            return type(value)()
+        return value
 
 
 def find_spec(env_id: str) -> EnvSpec:
@@ -119,7 +147,7 @@ def make_groups(
     worker_env: Any = None,
     **env_kwargs: Any,
 ) -> GroupVectorEnv:
-    """The vector entry point of every id: ``gymnasium.make_vec(id, num_envs=P*N, group_size=N, ...)``.
+    """Groups of environments: ``gymnasium.make_vec(id, num_envs=P*N, group_size=N, ...)``.
 
     Args:
         env_id: a registered id.
@@ -127,7 +155,7 @@ def make_groups(
         group_size: N.
         wrap: puts wrappers around each environment of the groups: it takes the bare environment and returns the
             wrapped one; None wraps nothing. It stands in for Gymnasium's own ``wrappers``, which ``make_vec`` refuses
-            beside a vector entry point. With worker processes it crosses to them by cloudpickle.
+            in mode ``"vector_entry_point"``. With worker processes it crosses to them by cloudpickle.
         mode, vote, prompts, temperatures: as in :class:`~vla_envs.group.GroupVectorEnv`.
         num_workers, worker_timeout, worker_env: as there; 0 workers keep the sub-environments in this process.
         **env_kwargs: go to the environment, ``max_episode_steps`` too.
@@ -151,7 +179,52 @@ def make_groups(
     )
 
 
+GROUP_KEYWORDS = inspect.signature(make_groups).parameters.keys() - {"env_id", "num_envs", "env_kwargs"}
+"""Keywords of ``make_vec`` by which it makes groups, also without a mode."""
+
+
+def make_vector_env(
+    env_id: str,
+    num_envs: int,
+    *,
+    plain: bool = False,
+    wrappers: Sequence[Callable[[gym.Env], gym.Env]] = (),
+    vector_kwargs: Mapping[str, Any] | None = None,
+    **kwargs: Any,
+) -> VectorEnv:
+    """The vector entry point of every id: groups, or what ``gymnasium.make_vec(id, n)`` gives for any other id.
+
+    Args:
+        env_id: a registered id.
+        num_envs: their number.
+        plain: ``make_vec`` was called without a mode: where ``kwargs`` name nothing of groups either, a
+            :class:`gymnasium.vector.SyncVectorEnv` of environments that draw their prompts each on its own.
+        wrappers: go around each environment, from the first, the innermost, to the last.
+        vector_kwargs: keywords of the SyncVectorEnv.
+        **kwargs: those of :func:`make_groups`.
+
+    Raises:
+        InvalidArgumentError: ``vector_kwargs`` for groups.
+
+    >>> gym.make_vec("VLA-Tabletop-v0", 2, wrappers=[gym.wrappers.RecordEpisodeStatistics])
+    SyncVectorEnv(VLA-Tabletop-v0, num_envs=2)
+    """
+    inner = kwargs.pop("wrap", None)
+    layers = [*([inner] if inner else []), *wrappers]
+
+    def wrap(env: gym.Env) -> gym.Env:
+        return reduce(lambda wrapped, layer: layer(wrapped), layers, env)
+
+    if plain and inner is None and not kwargs.keys() & GROUP_KEYWORDS:
+        return SyncVectorEnv([lambda: wrap(gym.make(env_id, **kwargs))] * num_envs, **(vector_kwargs or {}))
+    if vector_kwargs:
+        raise InvalidArgumentError(
+            f"Expect no `vector_kwargs` for groups, which take their options as keywords, actually: {vector_kwargs}."
+        )
+    return make_groups(env_id, num_envs, wrap=wrap if layers else None, **kwargs)
+
+
 # By name and not as partials in register(): Gymnasium writes a spec as JSON only when it holds no callable.
-tabletop_groups = partial(make_groups, "VLA-Tabletop-v0")
-libero_groups = partial(make_groups, "VLA-Libero-v0")
-robotwin_groups = partial(make_groups, "VLA-RoboTwin-v0")
+tabletop_groups = partial(make_vector_env, "VLA-Tabletop-v0")
+libero_groups = partial(make_vector_env, "VLA-Libero-v0")
+robotwin_groups = partial(make_vector_env, "VLA-RoboTwin-v0")

@@ -5,10 +5,12 @@ Every id of this package obeys it, and ``tests/conformance.py`` checks it on all
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
@@ -57,6 +59,7 @@ SPLITS = ("train", "eval", "all")
 
 INFO_KEYS = (
     "success",
+    "is_success",
     "task_reward",
     "elapsed_steps",
     "max_steps",
@@ -66,7 +69,30 @@ INFO_KEYS = (
     "init_state_id",
     "split",
 )
-"""Keys of every info; the info of an episode's last step also has ``final_state``."""
+"""What every info says of its trajectory, also while its environment idles in a group. ``is_success`` is ``success``
+under the name that Stable-Baselines3, LeRobot and Gymnasium-Robotics read. Every info of an environment also has
+``executed_actions``, the control steps of the last step (0 after a reset), and ``final_state``."""
+
+FINAL_STATE = "final_state"
+"""Info key: float32 (S,), where the things of the task are; in the last info, where they ended. S is the same for all
+tasks of a suite. The infos of a group have it for ended trajectories only."""
+
+
+class InstructionSpace(spaces.Text):
+    """The space of instructions, which names what makes numbers of them.
+
+    Code that knows no texts refuses them with an error that quotes the space, such as "No default encoder config for
+    obs space" of RLlib.
+
+    >>> InstructionSpace()
+    Text(1, 256; as numbers: vla_envs.wrappers.TokenizeInstruction)
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
+
+    def __repr__(self) -> str:
+        return f"Text({self.min_length}, {self.max_length}; as numbers: vla_envs.wrappers.TokenizeInstruction)"
 
 
 class Prompt(NamedTuple):
@@ -90,6 +116,19 @@ def init_states_of(split: str, num_init_states: int, num_train_states: int | Non
     return range(*bounds[split])
 
 
+def to_numpy(info: Mapping[str, Any]) -> dict[str, Any]:
+    """An info whose values have a ``dtype``, as TorchRL's reader of infos asks for.
+
+    A bool becomes an array (), because Gymnasium's vector environments put NumPy's own bool into arrays of objects,
+    whose mean is wrong.
+
+    >>> to_numpy({"success": True, "task_id": 3, "task": "open the drawer"})
+    {'success': array(True), 'task_id': np.int64(3), 'task': np.str_('open the drawer')}
+    """
+    arrays = {key: np.asarray(value) for key, value in info.items()}
+    return {key: array if array.dtype == bool else array[()] for key, array in arrays.items()}
+
+
 def check_image_size(image_size: int) -> int:
     """Return ``image_size`` as an int, or raise when it is not an integer of 16..1024 pixels."""
     if isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer)) or not 16 <= image_size <= 1024:
@@ -104,6 +143,16 @@ def action_space(dim: int = ACTION_DIM) -> spaces.Box:
     return spaces.Box(-1.0, 1.0, (dim,), np.float32)
 
 
+def action_shape(env: gym.Env) -> tuple[int, ...] | None:
+    """(A,) of an action, or (K, A) of a chunk, also where it is given flat; None where actions have no shape.
+
+    An :class:`~vla_envs.wrappers.ActionChunk` says K and A in its attribute ``chunk_shape``.
+    """
+    shape = env.action_space.shape
+    chunk = env.get_wrapper_attr("chunk_shape") if env.has_wrapper_attr("chunk_shape") else None
+    return chunk if chunk and shape == (math.prod(chunk),) else shape
+
+
 def image_space(height: int, width: int) -> spaces.Box:
     """uint8 (height, width, 3)."""
     return spaces.Box(0, 255, (height, width, 3), np.uint8)
@@ -116,6 +165,5 @@ def observation_space(image_keys: Sequence[str], image_size: int, state_dim: int
 
 def observation_space_of(images: Mapping[str, spaces.Box], state_dim: int) -> spaces.Dict:
     """The same with images of other sizes."""
-    text = spaces.Text(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
     state = spaces.Box(-np.inf, np.inf, (state_dim,), np.float32)
-    return spaces.Dict({**images, STATE: state, INSTRUCTION: text})
+    return spaces.Dict({**images, STATE: state, INSTRUCTION: InstructionSpace()})

@@ -11,15 +11,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from vla_envs.errors import UnknownAttributeError
 from vla_envs.group.starts import GroupStart, GroupStarts, Start
 from vla_envs.group.trajectory import Trajectory
-from vla_envs.spec import INFO_KEYS, Prompt
+from vla_envs.spec import FINAL_STATE, INFO_KEYS, Prompt, action_shape
 
 EnvFns = Sequence[Callable[[], gym.Env]]
 """One constructor per environment."""
 NO_GROUP = -1
 """The id where no prompt was left to start a group at."""
-LASTING_KEYS = (*INFO_KEYS, "final_state")
+LASTING_KEYS = (*INFO_KEYS, FINAL_STATE)
 """What the info of an idle environment still says; the rest, such as episode statistics, belongs to the step that
 brought it."""
 
@@ -45,12 +46,24 @@ class SubEnvSpec(NamedTuple):
     render_mode: str | None
     prompts: tuple[Prompt, ...] | None
     """What episodes may start from; None outside the contract."""
+    action_shape: tuple[int, ...] | None
+    """(A,) of an action, or (K, A) of a chunk that is given flat or in rows; None where actions have no shape."""
 
     @classmethod
     def of(cls, env: gym.Env) -> SubEnvSpec:
         """That of an environment."""
         prompts = tuple(env.unwrapped.prompts()) if hasattr(env.unwrapped, "prompts") else None
-        return cls(env.observation_space, env.action_space, env.metadata, env.render_mode, prompts)
+        shape = action_shape(env)
+        return cls(env.observation_space, env.action_space, env.metadata, env.render_mode, prompts, shape)
+
+
+class Call(NamedTuple):
+    """What is asked of an environment and its wrappers."""
+
+    name: str
+    """Of an attribute; a method is called."""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
 
 
 class SubEnvs(Protocol):
@@ -68,6 +81,12 @@ class SubEnvs(Protocol):
 
     def render(self, indices: Iterable[int]) -> dict[int, Any]:
         """The frames of these environments."""
+
+    def call(self, calls: Mapping[int, Call]) -> dict[int, Any]:
+        """The attributes of these environments, or what their methods return."""
+
+    def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
+        """Set an attribute of these environments, where it is: on a wrapper or on what is inside."""
 
     def close(self) -> None:
         """Close all environments."""
@@ -105,6 +124,35 @@ class LocalSubEnvs:
         """Render the environments of ``indices``."""
         return {index: self.envs[index].render() for index in indices}
 
+    def call(self, calls: Mapping[int, Call]) -> dict[int, Any]:
+        """Ask the environments of ``calls``.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+        """
+        results = {}
+        for index, (name, args, kwargs) in calls.items():
+            self._check_attribute(index, name)
+            value = self.envs[index].get_wrapper_attr(name)
+            results[index] = value(*args, **kwargs) if callable(value) else value
+        return results
+
+    def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
+        """Set the attribute of the environments of ``values``.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+        """
+        for index, value in values.items():
+            self._check_attribute(index, name)
+            self.envs[index].set_wrapper_attr(name, value)
+
+    def _check_attribute(self, index: int, name: str) -> None:
+        if not self.envs[index].has_wrapper_attr(name):
+            raise UnknownAttributeError(
+                f"Expect an attribute of the environments or their wrappers, actually: {name!r} of {self.envs[index]}."
+            )
+
     def close(self) -> None:
         """Close the environments."""
         for env in self.envs:
@@ -125,7 +173,7 @@ class Groups:
         self.sub_envs = sub_envs
         self.size = group_size
         self.starts = starts
-        self.episodes = Episodes(num_envs)
+        self.episodes = Episodes(num_envs, sub_envs.spec.action_shape)
         self.ids = np.zeros(num_envs // group_size, np.int64)
         """(P,): unique in this object, or :data:`NO_GROUP`."""
         self.temperatures = np.ones((num_envs, 1), np.float32)
@@ -141,10 +189,15 @@ class Groups:
         return np.any(chosen.reshape(-1, self.size), axis=1)
 
     def begin(
-        self, groups: Iterable[int], options: Mapping[str, Any], rng: np.random.Generator, temperatures: NDArray
+        self,
+        groups: Iterable[int],
+        options: Mapping[str, Any],
+        rng: np.random.Generator,
+        temperatures: NDArray,
+        seeds: Mapping[int, int | None] | None = None,
     ) -> None:
         """Start new trajectories in these groups, at these temperatures (N,); groups without a prompt left idle."""
-        drawn = {group: self.starts.draw(group, options, rng) for group in groups}
+        drawn = {group: self.starts.draw(group, options, rng, (seeds or {}).get(group)) for group in groups}
         starts = {group: start for group, start in drawn.items() if start is not None}
         for group in starts:
             self.ids[group] = next(self._new_ids)
@@ -217,9 +270,11 @@ class Episodes:
 
     Args:
         num_envs: number of environments.
+        action_shape: (A,) of their actions or (K, A) of their chunks; None takes that of the arrays.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    def __init__(self, num_envs: int, action_shape: tuple[int, ...] | None = None) -> None:
+        self._action_shape = action_shape
         self.observations: list[Any] = [None] * num_envs
         self.infos: list[dict[str, Any]] = [{}] * num_envs
         self.actions: list[list[NDArray]] = [[] for _ in range(num_envs)]
@@ -255,7 +310,7 @@ class Episodes:
             self.active[index] = not (each.terminated or each.truncated)
             if each.valid:
                 self.executed[index] = each.info.get("executed_actions", 1)
-                self.actions[index].append(_executed(actions[index], each.info))
+                self.actions[index].append(_executed(actions[index], self._action_shape, each.info))
         self.steps += self.executed
         self.returns += rewards
         return rewards
@@ -273,6 +328,19 @@ class Episodes:
         self.truncated |= chosen & self.active
         self.active &= ~chosen
         self.valid &= ~chosen
+
+    def add_statistics(self, indices: Iterable[int], returns: NDArray[np.float64] | None) -> None:
+        """Have the infos of ended environments say the return and the length of their trajectories, as Gymnasium does.
+
+        Args:
+            indices: of the environments, which may have said so themselves.
+            returns: of all environments; None takes what their steps have paid.
+        """
+        returns = self.returns if returns is None else returns
+        if not any("episode" in self.infos[index] for index in indices):
+            for index in indices:
+                statistics = {"r": float(returns[index]), "l": len(self.actions[index])}
+                self.infos[index] = {**self.infos[index], "episode": statistics}
 
     def trajectory(self, index: int, place: int, temperature: float) -> Trajectory:
         """What an ended environment of the contract has shown, ``place`` being its place in its group."""
@@ -316,7 +384,8 @@ class Episodes:
 
     def _show(self, index: int, time_step: TimeStep) -> None:
         self.observations[index] = time_step.observation
-        self.infos[index] = time_step.info
+        ended = time_step.valid and (time_step.terminated or time_step.truncated)
+        self.infos[index] = {key: value for key, value in time_step.info.items() if ended or key != FINAL_STATE}
         self.terminated[index] = time_step.terminated
         self.truncated[index] = time_step.truncated
         self.valid[index] = time_step.valid
@@ -333,9 +402,10 @@ def prompt_of(info: Mapping[str, Any]) -> dict[str, Any]:
     return {key: info[key] for key in ("task_id", "init_state_id")} if "init_state_id" in info else {}
 
 
-def _executed(action: Any, info: Mapping[str, Any]) -> NDArray:
+def _executed(action: Any, shape: tuple[int, ...] | None, info: Mapping[str, Any]) -> NDArray:
     """The rows of an action (A,) or of a chunk (K, A) that ran, copied: the caller may fill its array anew."""
     rows = np.array(action, ndmin=1)
+    rows = rows.reshape(shape or rows.shape)
     return rows[: info["executed_actions"]] if rows.ndim > 1 and "executed_actions" in info else rows[None]
 
 
@@ -361,6 +431,8 @@ def stack_infos(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _stack(values: list[Any], present: NDArray[np.bool_]) -> Any:
     example = values[int(present.argmax())]
+    if isinstance(example, np.ndarray) and example.ndim == 0:
+        example = example[()]
     if isinstance(example, Mapping):
         return stack_infos([{} if value is None else value for value in values])
     if isinstance(example, (bool, int, float, np.number, np.bool_)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,12 +53,22 @@ class GroupStarts:
         if self.sampler is not None:
             self.sampler.rewind()
 
-    def forget_faults(self) -> None:
-        """Have every group go on to another prompt."""
-        self._faults.clear()
+    def forget_faults(self, groups: Iterable[int]) -> None:
+        """Have these groups go on to another prompt."""
+        for group in groups:
+            self._faults.pop(group, None)
 
-    def draw(self, group: int, options: Mapping[str, Any], rng: np.random.Generator) -> Start | None:
-        """The next start of a group; the last one again after a fault; None when no prompt is left."""
+    def draw(
+        self, group: int, options: Mapping[str, Any], rng: np.random.Generator, seed: int | None = None
+    ) -> Start | None:
+        """The next start of a group; the last one again after a fault; None when no prompt is left.
+
+        Args:
+            group: its number.
+            options: go to the environments' ``reset``.
+            rng: draws the prompt, and the seed where none is given.
+            seed: that of the environments' ``reset``.
+        """
         if self._faults[group] > MAX_RETRIES:
             _log.warning(
                 "Faults cut a group short %d times in a row at %s: it goes on to another prompt.",
@@ -73,7 +83,7 @@ class GroupStarts:
                 return None
             options = {**options, **prompt._asdict()}
         # Not the seed plus the group: processes whose seeds follow each other would draw the same prompts.
-        self._last[group] = Start(int(rng.integers(2**31)), options)
+        self._last[group] = Start(int(rng.integers(2**31)) if seed is None else seed, options)
         return self._last[group]
 
     def place(self, group: int, given: GroupStart) -> Start:

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space, concatenate, create_empty_array,
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, check_choice
-from vla_envs.group.groups import EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
+from vla_envs.group.groups import Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
 from vla_envs.group.starts import GroupStart, GroupStarts
@@ -69,6 +69,11 @@ class GroupVectorEnv(VectorEnv):
     ``finish_step``, int              control steps of the ended trajectory; masked by ``_finish_step``
     ``env_return``, float             sum of the environment's rewards over the trajectory so far
     ================================  ================================================================
+
+    In the last step of a group of several in lockstep they also have ``episode``, masked by ``_episode``: ``r``, the
+    sum of the rewards, and ``l``, the number of steps of each trajectory, unless the environments bring their own.
+    Gymnasium's vector wrapper ``RecordEpisodeStatistics`` cannot know of idle steps. Around such groups it would count
+    them, and raises instead, because this key is there. Around each environment, before it is grouped, it is right.
 
     With a ``vote``, the group's trajectories vote when the last has ended. The rewards of that step are the
     voted ones and all others are 0. In the infos of that step the bool array ``selected`` has the
@@ -161,19 +166,60 @@ class GroupVectorEnv(VectorEnv):
         """bool (num_envs,): which environments' trajectories still run."""
         return self._groups.episodes.active
 
-    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Start one trajectory in every environment.
 
         Args:
-            seed: fixes the prompts of this and all later resets; a list of prompts starts anew.
-            options: go to the environments' ``reset``, this time.
+            seed: fixes the prompts of this and all later resets; a list of prompts starts anew. Of a sequence with a
+                seed for each environment, a group takes its first, since its environments share their start.
+            options: go to the environments' ``reset``, this time. In mode ``"hold"`` a ``"reset_mask"``, bool
+                (num_envs,), starts these groups only; the others stay as they are.
+
+        Raises:
+            InvalidArgumentError: not one seed per environment, or a mask of another shape or type, of parts of a
+                group, of none, or in lockstep.
         """
+        options = dict(options or {})
+        groups = self._masked(options.pop("reset_mask", None))
+        seeds: dict[int, int | None] = {}
+        if seed is not None and not isinstance(seed, (int, np.integer)):
+            if len(seed) != self.num_envs:
+                raise InvalidArgumentError(
+                    f"Expect one `seed` for each of {self.num_envs} environments, actually: {len(seed)}."
+                )
+            seeds = dict(enumerate(seed[:: self.group_size]))
+            known = [each for each in seeds.values() if each is not None]
+            seed = int(np.random.SeedSequence(known).generate_state(1)[0]) if known else None
         super().reset(seed=seed)
         if seed is not None:
             self._groups.starts.rewind()
-        self._clear()
-        self._groups.begin(range(self.num_groups), dict(options or {}), self.np_random, self.temperatures)
+        self._clear(groups)
+        self._groups.episodes.executed[:] = 0  # also in groups that a mask leaves alone: nothing was stepped
+        self._groups.begin(groups, options, self.np_random, self.temperatures, seeds)
         return self._started()
+
+    def _masked(self, mask: Any) -> list[int]:
+        """The groups that a reset mask names; all of them without one."""
+        if mask is None:
+            return list(range(self.num_groups))
+        mask = np.asarray(mask)
+        if self.mode != HOLD:
+            raise InvalidArgumentError(
+                f"Expect no `reset_mask` in mode {self.mode!r}, in which groups restart by themselves, "
+                f"actually: {mask.tolist()}. Use mode {HOLD!r}."
+            )
+        chosen = mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()
+        groups = mask.reshape(-1, self.group_size) if chosen else np.zeros((0, 0))
+        if not chosen or (groups.any(axis=1) != groups.all(axis=1)).any():
+            raise InvalidArgumentError(
+                f"Expect the `reset_mask` to be a bool array ({self.num_envs},) that names whole groups of "
+                f"{self.group_size}, at least one, actually: {mask.tolist()}."
+            )
+        if self._groups.episodes.observations[0] is None and not mask.all():
+            raise ResetNeeded("No episode was started: call `reset()` without a `reset_mask` first.")
+        return np.flatnonzero(groups.all(axis=1)).tolist()
 
     def reset_to(self, starts: Sequence[GroupStart]) -> tuple[Any, dict[str, Any]]:
         """Start one trajectory in every environment of these groups, the first groups; the others idle.
@@ -197,14 +243,15 @@ class GroupVectorEnv(VectorEnv):
             raise InvalidArgumentError(
                 f"Expect at most {self.num_groups} `starts`, one for each group, actually: {len(starts)}."
             )
-        self._clear()
+        self._clear(range(self.num_groups))
         self._groups.begin_at(starts, self.temperatures)
         return self._started()
 
-    def _clear(self) -> None:
-        """Forget what the groups were in the middle of."""
-        self._groups.starts.forget_faults()
-        self._over[:] = self._selected[:] = False
+    def _clear(self, groups: Sequence[int]) -> None:
+        """Forget what these groups were in the middle of."""
+        self._groups.starts.forget_faults(groups)
+        for group in groups:
+            self._over[group] = self._selected[self._groups.envs_of(group)] = False
 
     def _started(self) -> tuple[Any, dict[str, Any]]:
         """What the first step of the groups shows."""
@@ -229,8 +276,11 @@ class GroupVectorEnv(VectorEnv):
         if self.vote is not None:
             rewards[:], self._selected[:] = 0.0, False
         for group in np.flatnonzero(ended).tolist():
-            if groups.conclude(group) and self.vote is not None:
-                rewards[groups.envs_of(group)] = self._vote(group, self.vote)
+            if groups.conclude(group):
+                if self.vote is not None:
+                    rewards[groups.envs_of(group)] = self._vote(group, self.vote)
+                if lockstep and self.group_size > 1:
+                    groups.episodes.add_statistics(groups.envs_of(group), None if self.vote is None else rewards)
         if lockstep:
             groups.begin(np.flatnonzero(self._over).tolist(), {}, self.np_random, self.temperatures)
             self._over = ended
@@ -243,14 +293,50 @@ class GroupVectorEnv(VectorEnv):
         frames = self.sub_envs.render(range(self.num_envs))
         return tuple(frames[index] for index in range(self.num_envs))
 
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What a method of each environment or its wrappers returns, or the values of an attribute.
+
+        Raises:
+            UnknownAttributeError: an environment has no such attribute.
+            InvalidArgumentError: ``reset``, ``step`` or ``close``, which belong to the whole group, or a value that
+                cannot leave its worker process.
+        """
+        if name in ("reset", "step", "step_chunk", "close"):
+            raise InvalidArgumentError(f"Expect the `{name}` of the vector environment to be called, not of its parts.")
+        values = self.sub_envs.call(dict.fromkeys(range(self.num_envs), Call(name, args, kwargs)))
+        return tuple(values[index] for index in range(self.num_envs))
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """The values of an attribute of each environment or its wrappers; as :meth:`call`, without arguments."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of each environment or its wrappers.
+
+        Args:
+            name: of an attribute that is there.
+            values: a list or tuple with one for each environment, or one for all of them.
+
+        Raises:
+            UnknownAttributeError: an environment has no such attribute.
+            InvalidArgumentError: a list or tuple of another length.
+        """
+        each = list(values) if isinstance(values, (list, tuple)) else [values] * self.num_envs
+        if len(each) != self.num_envs:
+            raise InvalidArgumentError(
+                f"Expect one value for each of {self.num_envs} environments, actually: {len(each)}."
+            )
+        self.sub_envs.set_attr(name, dict(enumerate(each)))
+
     def close_extras(self, **kwargs: Any) -> None:
         """Close every environment and end all workers."""
         self.sub_envs.close()
 
     def _adopt(self, spec: SubEnvSpec) -> None:
         """Adopt the spaces and metadata of the environments, which are all alike."""
-        autoreset = AutoresetMode.NEXT_STEP if self.mode == LOCKSTEP else AutoresetMode.DISABLED
-        self.metadata = {**spec.metadata, "autoreset_mode": autoreset}
+        self.autoreset_mode = AutoresetMode.NEXT_STEP if self.mode == LOCKSTEP else AutoresetMode.DISABLED
+        """When Gymnasium's conventions have environments restart; also in the metadata."""
+        self.metadata = {**spec.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = spec.render_mode
         self._env_space = spec.observation_space
         self.single_action_space = spec.action_space

@@ -54,7 +54,8 @@ class LiberoEnv(VLAEnv):
         cameras: Selects the images that an observation has: ``"agentview"`` gives ``image``, and ``"wrist"`` (or its
             official name ``"robot0_eye_in_hand"``) gives ``wrist_image``. A plain name is one camera.
         image_size: Sets the height and width of the images, in pixels.
-        split: Restricts the initial states that are drawn: ``"train"`` (0-24), ``"eval"`` (25-49) or ``"all"``.
+        split: Restricts the initial states that are drawn: ``"train"`` (0-24), ``"eval"`` (25-49) or ``"all"``; None is
+            ``"all"`` with a warning.
         max_episode_steps: Limits an episode, in control steps; None takes the suite's limit: 220, 280, 300, 520 and
             400 in the order above.
         render_mode: Is None or ``"rgb_array"``.
@@ -71,6 +72,7 @@ class LiberoEnv(VLAEnv):
     """
 
     reset_options = ("camera_offset", "gripper_offset", *VLAEnv.reset_options)
+    final_state_dim = 24
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class LiberoEnv(VLAEnv):
         task_id: int | Sequence[int] | None = 0,
         cameras: str | Sequence[str] = ("agentview",),
         image_size: int = 256,
-        split: str = "all",
+        split: str | None = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         assets: str | Path | None = None,

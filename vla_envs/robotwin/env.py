@@ -97,7 +97,8 @@ class RoboTwinEnv(VLAEnv):
         shadows: Says whether lights cast shadows; None casts them on a GPU, for on a CPU they take ten times as long.
         image_size: Sets the height and width of the images, in pixels; None keeps the camera's own.
         task_id: Selects the task by its place in ``TASKS``, or several; None takes ``task``.
-        split: Restricts the initial states that are drawn: ``"train"``, ``"eval"`` or ``"all"``.
+        split: Restricts the initial states that are drawn: ``"train"``, ``"eval"`` or ``"all"``; None is ``"all"``
+            with a warning.
         max_episode_steps: Limits an episode, in actions; None takes the limit that ``step_limit`` selects.
         render_mode: Is None or ``"rgb_array"``, with which ``render`` gives the head camera's picture.
         timeout: Limits the seconds in which RoboTwin's process must answer; until its first episode has begun, for
@@ -126,7 +127,7 @@ class RoboTwinEnv(VLAEnv):
         shadows: bool | None = None,
         image_size: int | None = None,
         task_id: int | Sequence[int] | None = None,
-        split: str = "all",
+        split: str | None = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
         timeout: float = 120.0,
@@ -142,6 +143,8 @@ class RoboTwinEnv(VLAEnv):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
         )
+        # Tasks have from one object of seven numbers to a dozen; with one task none has to fit beside another.
+        self.final_state_dim = 128 if len(self.task_ids) > 1 else 1
         names = [self.tasks[each] for each in self.task_ids]
         checkout = find_checkout(root)
         configuration = read_configuration(checkout, task_config, embodiment, names)
@@ -326,7 +329,7 @@ class RoboTwinEnv(VLAEnv):
         if self._faults > MAX_FAULTS:
             raise fault
         _log.warning("%s\nIts trajectory is invalid; the next reset starts a new process.", fault)
-        info = {**self._info(success=False), "executed_actions": 0, "valid": False, "fault": str(fault)}
+        info = {**self._full_info(success=False, executed=0), **spec.to_numpy({"valid": False, "fault": str(fault)})}
         return self._observe(), 0.0, False, True, info
 
     def _apply(self, action: NDArray[np.float64]) -> bool:
@@ -353,6 +356,7 @@ class RoboTwinEnv(VLAEnv):
             "chunk": self.chunk,
             **self.drawing._asdict(),
             "valid": True,
+            "fault": "",
         }
 
     def _final_state(self) -> NDArray[np.float32]:

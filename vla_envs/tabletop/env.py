@@ -16,7 +16,7 @@ from vla_envs.spec import Prompt
 from vla_envs.tabletop import goals
 from vla_envs.tabletop.goals import Goal
 from vla_envs.tabletop.renderer import Renderer
-from vla_envs.tabletop.scenes import NUM_INIT_STATES, initial_world
+from vla_envs.tabletop.scenes import NUM_INIT_STATES, SCENES, initial_world
 from vla_envs.tabletop.tasks import TASKS
 from vla_envs.tabletop.things import Movable
 from vla_envs.tabletop.world import World
@@ -51,7 +51,7 @@ class TabletopEnv(VLAEnv):
         task_id: the task, several tasks, or None for all of them.
         image_size: height and width of the images, 16 to 1024 pixels.
         cameras: of ``"agentview"`` and ``"wrist"``; a plain name is one camera.
-        split: ``"train"``, ``"eval"`` or ``"all"``.
+        split: ``"train"``, ``"eval"`` or ``"all"``; None is ``"all"`` with a warning.
         max_episode_steps: step limit; None takes the task's own.
         render_mode: None or ``"rgb_array"``: the main camera at 256 x 256 pixels, or at
             ``image_size`` if that is larger.
@@ -69,13 +69,14 @@ class TabletopEnv(VLAEnv):
     """
 
     reset_options = ("camera_offset", "gripper_offset", *VLAEnv.reset_options)
+    final_state_dim = 3 * max(len(SCENES[task.scene].movables) for task in TASKS) + 2
 
     def __init__(
         self,
         task_id: int | Sequence[int] | None = None,
         image_size: int = 128,
         cameras: str | Sequence[str] = ("agentview",),
-        split: str = "all",
+        split: str | None = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ) -> None:
@@ -156,8 +157,9 @@ class TabletopEnv(VLAEnv):
         return {**images, spec.STATE: state, spec.INSTRUCTION: self._instruction()}
 
     def _final_state(self) -> NDArray[np.float32]:
-        """Positions of the task's objects, 3 each, then the drawer's opening (m), then whether something is held."""
+        """Positions of up to three objects, 3 each and else 0, the drawer's opening (m), whether something is held."""
         world = self.world
         positions = [each for thing in world.movables for each in (thing.x, thing.y, thing.z)]
+        missing = [0.0] * (self.final_state_dim - 2 - len(positions))
         opening = world.drawer.opening if world.drawer else 0.0
-        return np.array([*positions, opening, isinstance(world.held, Movable)], dtype=np.float32)
+        return np.array([*positions, *missing, opening, isinstance(world.held, Movable)], dtype=np.float32)

@@ -35,6 +35,8 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
     Args:
         env: an environment with a one-dimensional Box action space (A,).
         chunk_size: K, at least 1. The action space becomes ``Box(low, high, (K, A))``.
+        flat: makes it ``Box(low, high, (K * A,))``, one action after the other, for learners that only know vectors of
+            actions: RLlib's own PPO and SAC, Tianshou, CleanRL, PufferLib.
 
     Raises:
         InvalidArgumentError: ``chunk_size`` below 1, or another kind of action space, such as that of another
@@ -48,34 +50,48 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         (8, 7)
         >>> _ = env.reset(seed=0)
         >>> *_, info = env.step(env.action_space.sample())
-        >>> info["elapsed_steps"], info["executed_actions"]
+        >>> int(info["elapsed_steps"]), int(info["executed_actions"])
         (8, 8)
     """
 
-    def __init__(self, env: gym.Env, chunk_size: int) -> None:
+    def __init__(self, env: gym.Env, chunk_size: int, *, flat: bool = False) -> None:
         space = env.action_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")
         if chunk_size < 1:
             raise InvalidArgumentError(f"Expect the `chunk_size` to be at least 1, actually: {chunk_size!r}.")
-        gym.utils.RecordConstructorArgs.__init__(self, chunk_size=chunk_size)
+        gym.utils.RecordConstructorArgs.__init__(self, chunk_size=chunk_size, flat=flat)
         gym.Wrapper.__init__(self, env)
         self.chunk_size = chunk_size
+        self.chunk_shape = (chunk_size, *space.shape)
+        """(K, A)"""
+        tiles = chunk_size if flat else (chunk_size, 1)
         self.action_space = spaces.Box(
-            np.tile(space.low, (chunk_size, 1)),
-            np.tile(space.high, (chunk_size, 1)),
+            np.tile(space.low, tiles),
+            np.tile(space.high, tiles),
             dtype=space.dtype,  # type: ignore[arg-type]
         )
         self._chunked = _behind(_TRANSPARENT, env, "step_chunk")
         self._drawn_once = _behind(_BLIND, env, "unobserved")
 
+    @property
+    def _max_episode_steps(self) -> int:
+        """The most chunks of an episode, where the environment knows its control steps."""
+        return -(-self.env.get_wrapper_attr("_max_episode_steps") // self.chunk_size)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment; no action has run."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, {**info, "executed_actions": np.int64(0)}
+
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Execute the chunk ``action`` (K, A) until the episode ends."""
+        """Execute the chunk ``action``, (K, A) or flat, until the episode ends."""
         chunk = np.asarray(action)
         if chunk.shape != self.action_space.shape:
             raise InvalidActionError(
                 f"Expect the action chunk to have shape {self.action_space.shape}, actually: {chunk.shape}."
             )
+        chunk = chunk.reshape(self.chunk_shape)
         if self._chunked is not None:
             return self._chunked.step_chunk(chunk)
         if self._drawn_once is None:
@@ -92,14 +108,14 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
             executed += 1
             if terminated or truncated:
                 break
-        return observation, total, terminated, truncated, {**info, "executed_actions": executed}
+        return observation, total, terminated, truncated, {**info, "executed_actions": np.int64(executed)}
 
 
 def executed_actions(space: spaces.Box, action: ArrayLike, info: Mapping[str, Any]) -> NDArray[Any]:
     """The control actions (n, A) of an action (A,) or chunk (K, A) that ran, clipped to the space.
 
     Args:
-        space: the action space, of shape (A,) or (K, A).
+        space: the action space, of shape (A,) or (K, A); chunks may come flat.
         action: what ``step`` got.
         info: what ``step`` gave; its ``executed_actions`` says how many of a chunk ran, without it all did.
 
@@ -107,7 +123,7 @@ def executed_actions(space: spaces.Box, action: ArrayLike, info: Mapping[str, An
     >>> executed_actions(chunks, [[0.5, 2.0], [0.0, 0.0], [1.0, 1.0]], {"executed_actions": 1}).tolist()
     [[0.5, 1.0]]
     """
-    clipped = np.clip(np.asarray(action, space.dtype), space.low, space.high)
+    clipped = np.clip(np.reshape(np.asarray(action, space.dtype), space.shape), space.low, space.high)
     return np.atleast_2d(clipped)[: info.get("executed_actions")]
 
 

@@ -53,6 +53,7 @@ class ActionHistory(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.utils.RecordConstructorArgs.__init__(self, length=length)
         gym.Wrapper.__init__(self, env)
         self.length = length
+        self._actions = space
         low, high = (np.atleast_2d(bound)[0] for bound in (space.low, space.high))
         history = spaces.Box(
             np.tile(np.minimum(low, 0), (length, 1)),
@@ -73,7 +74,7 @@ class ActionHistory(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def step(self, action: ArrayLike) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Step the environment and remember what ran of ``action``, (A,) or (K, A)."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        taken = executed_actions(self.env.action_space, action, info)  # type: ignore[arg-type]
+        taken = executed_actions(self._actions, action, info)
         self._history = np.concatenate([self._history, taken])[-self.length :]
         return self._with_history(observation), float(reward), terminated, truncated, info
 

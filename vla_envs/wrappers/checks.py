@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.spec import action_shape
 
 
 def layers_of(env: gym.Env) -> Iterator[gym.Wrapper]:
@@ -69,7 +70,7 @@ def image_keys(observations: Mapping[str, spaces.Space]) -> tuple[str, ...]:
 
 
 def actions_of(env: gym.Env) -> spaces.Box:
-    """The action space, of actions (A,) or chunks of them (K, A).
+    """The action space, of actions (A,) or chunks of them (K, A), which the environment may take flat.
 
     Raises:
         InvalidArgumentError: another kind of space.
@@ -77,7 +78,8 @@ def actions_of(env: gym.Env) -> spaces.Box:
     space = env.action_space
     if not isinstance(space, spaces.Box) or len(space.shape) not in (1, 2):
         raise InvalidArgumentError(f"Expect a Box action space (A,) or (K, A), actually: {space}.")
-    return space
+    shape = action_shape(env)
+    return spaces.Box(space.low.reshape(shape), space.high.reshape(shape), dtype=space.dtype)  # type: ignore[arg-type]
 
 
 def _shows(space: spaces.Space) -> bool:

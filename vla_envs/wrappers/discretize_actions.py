@@ -44,7 +44,7 @@ def nearest_tokens(values: ArrayLike) -> NDArray[np.int64]:
 class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
     """Takes OpenVLA's action tokens, 0 to 255 for each number of an action, instead of the numbers.
 
-    The action space becomes ``MultiDiscrete`` of 256 in the shape of the action, (A,) or the (K, A) of an
+    The action space becomes ``MultiDiscrete`` of 256 in the shape of the action, (A,) or the (K, A) or (K * A,) of an
     :class:`ActionChunk`, or ``Discrete(256)`` where an action is one number. A token is the center ``n`` of
     its bin (:func:`bin_centers`), which the quantiles of a checkpoint's training data put into the units of
     the environment: ``0.5 * (n + 1) * (q99 - q01) + q01`` where ``mask`` is True, and ``n`` where it is False.
@@ -69,7 +69,7 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         (8, 7)
         >>> _ = env.reset(seed=0)
         >>> *_, info = env.step(env.action_space.sample())
-        >>> info["executed_actions"]
+        >>> int(info["executed_actions"])
         8
     """
 
@@ -86,8 +86,9 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         gym.ActionWrapper.__init__(self, env)
         self._low, self._range, self._scaled = low, high - low, scaled
         self._box = space
+        shape: Any = env.action_space.shape
         is_number = np.prod(space.shape) == 1
-        self.action_space = spaces.Discrete(BINS) if is_number else spaces.MultiDiscrete(np.full(space.shape, BINS))
+        self.action_space = spaces.Discrete(BINS) if is_number else spaces.MultiDiscrete(np.full(shape, BINS))
 
     def action(self, action: ArrayLike) -> NDArray[Any]:
         """The action that tokens mean, in the units, shape and dtype of the environment's action space.
@@ -104,11 +105,11 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
             raise InvalidActionError(f"Expect tokens to be integers from 0 to {BINS - 1}, actually: {tokens.tolist()}.")
         centers = bin_centers(tokens).reshape(self._box.shape)
         actions = np.where(self._scaled, 0.5 * (centers + 1.0) * self._range + self._low, centers)
-        return actions.astype(self._box.dtype)
+        return actions.astype(self._box.dtype).reshape(self.env.action_space.shape)
 
     def tokens(self, action: ArrayLike) -> NDArray[np.int64]:
         """The tokens of an action, clipped to the quantiles: what :meth:`step` takes to repeat a demonstration."""
-        action = np.asarray(action, np.float64)
+        action = np.reshape(np.asarray(action, np.float64), self._box.shape)
         # The small number is OpenVLA's own, for data in which a number never changes.
         scaled = 2.0 * (action - self._low) / (self._range + 1e-8) - 1.0
         return nearest_tokens(np.where(self._scaled, scaled, action)).reshape(self.action_space.shape)

@@ -19,14 +19,14 @@ from vla_envs.rewards import (
     step_penalty,
     weighted_reward,
 )
-from vla_envs.spec import ACTION_DIM
+from vla_envs.spec import ACTION_DIM, to_numpy
 from vla_envs.wrappers.action_chunk import ActionChunk, executed_actions
 from vla_envs.wrappers.checks import actions_of, layers_of, refuse_outside
 
 VERDICT = "verdict"
-"""Info key of an episode's last step: bool, the success as the verifier sees it."""
+"""Info key: bool, the success as the verifier sees it; False until the episode has ended."""
 REWARD_TERMS = "reward_terms"
-"""Info key of an episode's last step: name -> weighted objective; they sum to the reward."""
+"""Info key: name -> weighted objective, which sum to the reward; 0 until the episode has ended."""
 
 OBJECTIVES = ("reward", "efficiency", "steps", "energy", "smoothness")
 """What can be weighted: the return of the wrapped environment, and the functions of :mod:`vla_envs.rewards`."""
@@ -59,7 +59,7 @@ class NoisySuccess(gym.Wrapper, gym.utils.RecordConstructorArgs):
         >>> env = NoisySuccess(gym.make("VLA-Tabletop-v0", task_id=0, max_episode_steps=1), p=1.0)
         >>> _ = env.reset(seed=0)
         >>> _, reward, terminated, truncated, info = env.step(env.action_space.sample())
-        >>> reward, info["verdict"], info["success"]
+        >>> reward, bool(info["verdict"]), bool(info["success"])
         (1.0, True, False)
     """
 
@@ -87,16 +87,15 @@ class NoisySuccess(gym.Wrapper, gym.utils.RecordConstructorArgs):
             self._generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
         self._episode_seed = int(self._generator.integers(2**63))
         self._checksum = 0
-        return self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, {**info, **to_numpy({VERDICT: False})}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment, and give the verdict where the trajectory ends."""
         self._checksum = zlib.crc32(np.asarray(action, np.float64).tobytes(), self._checksum)
         observation, _, terminated, truncated, info = self.env.step(action)
-        if not (terminated or truncated):
-            return observation, 0.0, terminated, truncated, info
-        verdict = bool(info["success"]) != self._errs()
-        return observation, float(verdict), terminated, truncated, {**info, VERDICT: verdict}
+        verdict = bool((terminated or truncated) and bool(info["success"]) != self._errs())
+        return observation, float(verdict), terminated, truncated, {**info, **to_numpy({VERDICT: verdict})}
 
     def _errs(self) -> bool:
         return bool(np.random.default_rng((self._episode_seed, self._checksum)).random() < self.p)
@@ -182,7 +181,7 @@ class ShapedReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
         >>> env = ShapedReward(env, {"reward": 1.0, "steps": 0.5, "energy": 0.25})
         >>> _ = env.reset(seed=0)
         >>> _, reward, terminated, truncated, info = env.step([1.0, 0, 0, 0, 0, 0, -1])
-        >>> round(reward, 4), {name: round(term, 4) for name, term in info["reward_terms"].items()}
+        >>> round(reward, 4), {name: float(round(term, 4)) for name, term in info["reward_terms"].items()}
         (-0.5417, {'reward': 0.0, 'steps': -0.5, 'energy': -0.0417})
     """
 
@@ -198,29 +197,33 @@ class ShapedReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
                 because="without a weight for 'reward' what the inner one rewards would be lost",
                 instead="weigh 'reward'",
             )
-        chosen = _check_dims(actions_of(env), weights, dims)
+        space = actions_of(env)
+        chosen = _check_dims(space, weights, dims)
         gym.utils.RecordConstructorArgs.__init__(self, weights=weights, dims=dims)
         gym.Wrapper.__init__(self, env)
         self.weights = dict(weights)
         self.dims = chosen
+        self._space = space
         self._actions: list[NDArray[Any]] = []
         self._return = 0.0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment and begin a trajectory."""
         self._actions, self._return = [], 0.0
-        return self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=seed, options=options)
+        return observation, {**info, REWARD_TERMS: to_numpy(dict.fromkeys(self.weights, 0.0))}
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment and score the trajectory where it ends."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._return += float(reward)
-        self._actions.append(executed_actions(self.env.action_space, action, info))  # type: ignore[arg-type]
+        self._actions.append(executed_actions(self._space, action, info))
         if not (terminated or truncated):
-            return observation, 0.0, terminated, truncated, info
+            terms = to_numpy(dict.fromkeys(self.weights, 0.0))
+            return observation, 0.0, terminated, truncated, {**info, REWARD_TERMS: terms}
         objectives = self._objectives(info)
         score = weighted_reward({name: objectives[name] for name in self.weights}, self.weights)
-        terms = {name: float(term) for name, term in score.terms.items()}
+        terms = to_numpy({name: float(term) for name, term in score.terms.items()})
         return observation, float(score.total), terminated, truncated, {**info, REWARD_TERMS: terms}
 
     def _objectives(self, info: dict[str, Any]) -> dict[str, ArrayLike]:

@@ -55,7 +55,7 @@ def test_a_reset_forgets_faults():
     starts = GroupStarts(SequentialPrompts(PROMPTS))
     draw(starts)
     starts.cut_short(0)
-    starts.forget_faults()
+    starts.forget_faults([0])
     assert draw(starts) == PROMPTS[1]
 
 

@@ -99,7 +99,7 @@ class TestLiberoEnv:
         env = LiberoEnv(suite, task_id, cameras=())
         observation, info = env.reset(options={"init_state_id": 49})
         assert observation["instruction"] == info["task"] == SUITES[suite].tasks[task_id].language
-        assert env.step(np.zeros(7))[4]["success"] is False
+        assert not env.step(np.zeros(7))[4]["success"]
 
     def test_all_tasks_by_default_draws_them(self):
         env = LiberoEnv("libero_90", None, image_size=32)

@@ -333,7 +333,7 @@ class TestChunks:
         env.reset(options=FIRST)
         _, reward, terminated, truncated, info = env.step_chunk(np.repeat(bell[None], 6, 0) + np.eye(6, 8) * 0.01)
         assert (reward, terminated, truncated) == (1.0, True, False)
-        assert info["success"] is True
+        assert info["success"]
         assert 1 <= info["executed_actions"] == info["elapsed_steps"] < 6
         assert "final_state" in info
 

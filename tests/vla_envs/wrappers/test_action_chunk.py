@@ -3,12 +3,24 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.wrappers import ClipAction, RecordEpisodeStatistics, TimeLimit, TransformReward
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.wrappers import ClipAction, RecordEpisodeStatistics, RescaleAction, TimeLimit, TransformReward
 
 from tests.reach_env import REACH, ReachEnv
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
+from vla_envs.group import GroupVectorEnv, VoteConfig
 from vla_envs.libero.env import LiberoEnv
-from vla_envs.wrappers import ActionChunk, EfficiencyReward, StackObservations
+from vla_envs.wrappers import (
+    ActionChunk,
+    ActionHistory,
+    DiscretizeActions,
+    EfficiencyReward,
+    NoisySuccess,
+    RecordTrajectory,
+    ShapedReward,
+    StackObservations,
+)
+from vla_envs.wrappers.record import replay
 
 START = {"task_id": 0, "init_state_id": 3}
 COUNTING = {
@@ -185,3 +197,86 @@ def test_bad_constructions_are_refused():
         ActionChunk(ReachEnv(), 0)
     with pytest.raises(InvalidArgumentError, match="Discrete"):
         ActionChunk(gym.make("CartPole-v1"), 2)
+
+
+class TestFlat:
+    """Chunks as one vector of K * A numbers, for learners that know no other actions."""
+
+    def test_a_vector_does_what_the_rows_do(self):
+        """Observations, rewards, ends and infos are equal bit for bit."""
+        rows, flat = (ActionChunk(gym.make("VLA-Tabletop-v0", image_size=16), 4, flat=f) for f in (False, True))
+        assert flat.action_space.shape == (28,)
+        np.testing.assert_array_equal(flat.action_space.low, rows.action_space.low.ravel())
+        np.testing.assert_equal(flat.reset(options=START), rows.reset(options=START))
+        rows.action_space.seed(0)
+        for _ in range(3):
+            chunk = rows.action_space.sample()
+            np.testing.assert_equal(flat.step(chunk.ravel()), rows.step(chunk))
+        with pytest.raises(InvalidActionError, match=r"shape \(28,\), actually: \(4, 7\)"):
+            flat.step(chunk)
+
+    def test_the_spec_keeps_it(self):
+        """Also as JSON, from which a recording or a worker makes the environment again."""
+        env = ActionChunk(gym.make("VLA-Tabletop-v0", image_size=16), 3, flat=True)
+        assert gym.make(EnvSpec.from_json(env.spec.to_json())).action_space == env.action_space
+
+    @pytest.mark.parametrize(
+        "wrap",
+        [
+            lambda env: ActionHistory(env, 5),
+            lambda env: ShapedReward(env, {"reward": 1.0, "energy": 0.5, "smoothness": 0.5}),
+            lambda env: NoisySuccess(env, 0.5),
+            EfficiencyReward,
+            lambda env: ActionHistory(RescaleAction(env, -1.0, 1.0), 5),
+        ],
+        ids=["ActionHistory", "ShapedReward", "NoisySuccess", "EfficiencyReward", "RescaleAction"],
+    )
+    def test_wrappers_outside_see_the_rows(self, wrap):
+        """What they show and pay is what they do for chunks in rows, to the end of an episode that a chunk crosses."""
+        rows, flat = (wrap(ActionChunk(ReachEnv(max_episode_steps=10), 4, flat=f)) for f in (False, True))
+        np.testing.assert_equal(flat.reset(seed=0, options=START), rows.reset(seed=0, options=START))
+        chunks = np.random.default_rng(0).uniform(-0.1, 0.1, (3, 4, 7)).astype(np.float32)
+        for chunk in chunks:
+            result = rows.step(chunk)
+            np.testing.assert_equal(flat.step(chunk.ravel()), result)
+        assert result[3]
+
+    def test_tokens_come_flat(self):
+        """And mean what they mean in rows."""
+        rows, flat = (DiscretizeActions(ActionChunk(ReachEnv(), 4, flat=f)) for f in (False, True))
+        tokens = np.random.default_rng(0).integers(256, size=(4, 7))
+        assert flat.action_space.shape == (28,)
+        np.testing.assert_array_equal(flat.action(tokens.ravel()), rows.action(tokens).ravel())
+        np.testing.assert_array_equal(
+            flat.tokens(flat.action(tokens.ravel())), rows.tokens(rows.action(tokens)).ravel()
+        )
+
+    def test_a_recording_has_the_rows(self, tmp_path):
+        """So that it is replayed and learned from like any other."""
+        env = RecordTrajectory(
+            ActionChunk(gym.make("VLA-Tabletop-v0", image_size=16, max_episode_steps=5), 3, flat=True), tmp_path
+        )
+        env.reset(options=START)
+        env.action_space.seed(0)
+        chunks = [env.action_space.sample() for _ in range(2)]
+        for chunk in chunks:
+            env.step(chunk)
+        recorded = replay(tmp_path)
+        np.testing.assert_array_equal(recorded.actions[0], chunks[0].reshape(3, 7))
+        assert recorded.executed.tolist() == [3, 2]
+
+    def test_a_group_knows_its_control_actions(self):
+        """Its trajectories have one row for each, from which votes and metrics tell how much they differ."""
+        vote = VoteConfig(2, 2)
+        envs = GroupVectorEnv([lambda: ActionChunk(ReachEnv(max_episode_steps=6), 4, flat=True)] * 2, 2, vote=vote)
+        envs.reset(seed=0)
+        chunks = np.zeros((2, 28), np.float32)
+        envs.step(chunks)
+        *_, infos = envs.step(chunks)
+        assert [each.actions.shape for each in infos["voted_group"][0].trajectories] == [(6, 7)] * 2
+
+
+def test_the_step_limit_counts_chunks_for_who_steps_them():
+    """LeRobot's evaluation asks the environment how often it may step."""
+    env = ActionChunk(gym.make("VLA-Tabletop-v0", image_size=16, max_episode_steps=10), 4)
+    assert env.get_wrapper_attr("_max_episode_steps") == 3

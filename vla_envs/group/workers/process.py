@@ -10,13 +10,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 from gymnasium import spaces
 
-from vla_envs.errors import RendererUnavailableError, VLAEnvsError, WorkerError
-from vla_envs.group.groups import LocalSubEnvs, TimeStep
+from vla_envs.errors import InvalidArgumentError, RendererUnavailableError, VLAEnvsError, WorkerError
+from vla_envs.group.groups import Call, LocalSubEnvs, TimeStep
 from vla_envs.group.starts import Start
 from vla_envs.group.workers.observations import SharedObservations
 
@@ -92,6 +93,23 @@ class _Host:
 
     def render(self, slots: Mapping[int, None]) -> Done:
         return Done(self.sub_envs.render(slots), {})
+
+    def call(self, calls: Mapping[int, Call]) -> Done:
+        results = self.sub_envs.call(calls)
+        try:
+            ForkingPickler.dumps(results)
+        except Exception as error:
+            (name, *_), *_ = calls.values()
+            raise InvalidArgumentError(
+                f"Expect an attribute whose value can be sent from a worker process, actually: {name!r} ({error}). "
+                "With num_workers=0 there is no other process."
+            ) from error
+        return Done(results, {})
+
+    def set_attr(self, calls: Mapping[int, Call]) -> Done:
+        for slot, (name, (value,), _) in calls.items():
+            self.sub_envs.set_attr(name, {slot: value})
+        return Done({}, {})
 
     def _post(self, time_steps: dict[int, TimeStep]) -> Done:
         posted = {slot: self.observations.post(slot, each.observation) for slot, each in time_steps.items()}

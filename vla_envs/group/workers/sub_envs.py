@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.error import ClosedEnvironmentError
 
 from vla_envs.errors import InvalidArgumentError, WorkerError
-from vla_envs.group.groups import EnvFns, SubEnvSpec, TimeStep, prompt_of
+from vla_envs.group.groups import Call, EnvFns, SubEnvSpec, TimeStep, prompt_of
 from vla_envs.group.starts import Start
 from vla_envs.group.workers.handle import GRACE, Worker
 from vla_envs.group.workers.process import Answer, Done, Failed, Refused
@@ -123,6 +123,24 @@ class WorkerSubEnvs:
         indices = list(indices)
         frames, _ = self._command("render", {index: None for index in indices if index not in self._vacant})
         return {index: frames.get(index) for index in indices}
+
+    def call(self, calls: Mapping[int, Call]) -> dict[int, Any]:
+        """Ask the environments of ``calls``; None where a worker failed.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+            InvalidArgumentError: the value of the attribute cannot leave its process.
+        """
+        results, _ = self._command("call", calls)
+        return {index: results.get(index) for index in calls}
+
+    def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
+        """Set the attribute of the environments of ``values``; a process that takes another's place has it anew.
+
+        Raises:
+            UnknownAttributeError: one has no such attribute.
+        """
+        self._command("set_attr", {index: Call(name, (value,)) for index, value in values.items()})
 
     def close(self) -> None:
         """End all processes; those that take longer than a few seconds are killed."""

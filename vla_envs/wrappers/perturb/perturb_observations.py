@@ -102,7 +102,7 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         >>> from vla_envs.wrappers import PerturbObservations
         >>> env = PerturbObservations(gym.make("VLA-Tabletop-v0", task_id=0), instruction=True, severity=0.5)
         >>> observation, info = env.reset(seed=0)
-        >>> info["task"], observation["instruction"]
+        >>> str(info["task"]), observation["instruction"]
         ('put the red cube on the blue plate', 'please place the red cube on the blue plate')
     """
 

@@ -30,7 +30,7 @@ class Origin:
         seed: what ``reset`` was given, or None.
         instruction: the language instruction.
         success, terminated, truncated: how the last step ended the episode.
-        final_state: the info's ``final_state``, or None where a limit from outside ended the episode.
+        final_state: the ``final_state`` of the last info; None where it has none.
         reset_options: those that the environment was reset with, by the user and by wrappers, such as offsets.
     """
 

@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 import vla_envs
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.spec import FINAL_STATE, action_shape
+from vla_envs.wrappers.checks import actions_of
 from vla_envs.wrappers.record.episode import Episode, Origin, load_format, plain
 
 
@@ -63,6 +65,7 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder), format=format)
         gym.Wrapper.__init__(self, env)
         self.folder = Path(folder)
+        self._actions = actions_of(env)
         self._seed: int | None = None
         self._before: _Before | None = None
         self._rows: list[_Row] = []
@@ -77,10 +80,9 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment; the step that ends the episode writes it."""
-        action = np.asarray(action, self.action_space.dtype)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(np.asarray(action, self.action_space.dtype))
         if self._before is not None:
-            executed = info["executed_actions"] if action.ndim == 2 else 1
+            executed = int(info["executed_actions"]) if len(self._actions.shape) == 2 else 1
             self._rows.append(_Row(self._before, self._executed(action, executed), executed, float(reward)))
             ended = terminated or truncated
             self._before = None if ended else self._look(observation)
@@ -92,13 +94,13 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
         arrays = {key: np.array(value) for key, value in observation.items() if not isinstance(value, str)}
         return _Before(arrays, physics_state(self.env))
 
-    def _executed(self, action: NDArray, executed: int) -> NDArray:
+    def _executed(self, action: ArrayLike, executed: int) -> NDArray:
         """The actions as the environment took them: within the bounds, and none that did not run."""
-        space: spaces.Box = self.action_space  # type: ignore[assignment]
-        action = np.clip(action, space.low, space.high)
-        if action.ndim == 2:
-            action[executed:] = action[executed - 1]
-        return action
+        space = self._actions
+        taken = np.clip(np.reshape(np.asarray(action, space.dtype), space.shape), space.low, space.high)
+        if taken.ndim == 2:
+            taken[executed:] = taken[executed - 1]
+        return taken
 
     def _episode(self, terminated: bool, truncated: bool, info: dict[str, Any]) -> Episode:
         befores, actions, executed, rewards = zip(*self._rows, strict=True)
@@ -115,16 +117,16 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def _origin(self, terminated: bool, truncated: bool, info: dict[str, Any]) -> Origin:
         spec = self.env.unwrapped.spec
         assert spec is not None
-        final_state = info.get("final_state")
+        final_state = info.get(FINAL_STATE)
         return Origin(
             env_id=spec.id,
             env_kwargs=_arguments(spec),
             metadata={**self.env.unwrapped.metadata, "versions": installed_versions(self.env)},
-            suite=info["suite"],
+            suite=str(info["suite"]),
             task_id=int(info["task_id"]),
             init_state_id=int(info["init_state_id"]),
             seed=self._seed,
-            instruction=info["task"],
+            instruction=str(info["task"]),
             success=bool(info["success"]),
             terminated=bool(terminated),
             truncated=bool(truncated),
@@ -168,14 +170,15 @@ def _check(env: gym.Env) -> None:
         json.dumps(_arguments(base.spec), default=plain)
     except TypeError as error:
         raise InvalidArgumentError(f"Expect arguments of {base.spec.id} that a file can hold. {error}") from error
-    _check_actions(env.action_space, base.action_space)
+    _check_actions(env, base.action_space)
     _check_observations(env.observation_space, base.observation_space)
 
 
-def _check_actions(space: spaces.Space, bare: spaces.Space) -> None:
-    if not isinstance(space, spaces.Box) or space.shape[-1:] != bare.shape or len(space.shape) > 2:
+def _check_actions(env: gym.Env, bare: spaces.Space) -> None:
+    shape = action_shape(env) or ()
+    if not isinstance(env.action_space, spaces.Box) or shape[-1:] != bare.shape or len(shape) > 2:
         raise InvalidArgumentError(
-            f"Expect the actions of the bare environment, {bare}, or chunks of them, actually: {space}. "
+            f"Expect the actions of the bare environment, {bare}, or chunks of them, actually: {env.action_space}. "
             "Wrappers that change actions belong outside RecordTrajectory."
         )
 

@@ -46,9 +46,10 @@ def test_callers_errors_pass(sub_envs):
 
 
 def test_the_spec_is_that_of_an_environment(sub_envs):
-    """Spaces, metadata, render mode and prompts."""
+    """Spaces, metadata, render mode, prompts and the shape of an action."""
     env = ReachEnv()
-    assert sub_envs.spec == (env.observation_space, env.action_space, env.metadata, env.render_mode, env.prompts())
+    spaces = (env.observation_space, env.action_space)
+    assert sub_envs.spec == (*spaces, env.metadata, env.render_mode, env.prompts(), env.action_space.shape)
 
 
 def test_an_environment_says_that_a_fault_ended_its_trajectory():

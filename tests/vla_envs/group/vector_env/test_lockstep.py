@@ -316,15 +316,48 @@ def test_a_reset_in_the_middle_starts_every_group_anew():
     assert (later["elapsed_steps"] == 1).all()
 
 
-def test_gymnasiums_vector_wrappers_see_whole_trajectories():
-    """Episode statistics count each environment once a group, and infos become lists."""
-    envs = DictInfoToList(RecordEpisodeStatistics(make(num_envs=3)))
+@pytest.mark.parametrize("vote", [None, VoteConfig(3, 3)])
+def test_the_last_infos_have_returns_and_lengths_without_idle_steps(vote):
+    """Once for each trajectory, in Gymnasium's form, so that loops like CleanRL's find them; infos become lists."""
+    envs = DictInfoToList(make(num_envs=3, vote=vote))
     envs.reset(seed=3)
+    paid = np.zeros(3)
     for _ in range(12):
-        *_, infos = envs.step(towards_targets(envs.unwrapped))
-    assert [info["episode"]["r"] for info in infos] == [1.0, 0.0, 1.0]
-    assert [info["episode"]["l"] for info in infos] == [12, 12, 12]
+        _, rewards, *_, infos = envs.step(towards_targets(envs.unwrapped))
+        paid += rewards
+    assert [info["episode"]["r"] for info in infos] == paid.tolist()
+    assert [info["episode"]["l"] for info in infos] == [info["elapsed_steps"] for info in infos] != [12] * 3
     assert ["final_state" in info for info in infos] == [True] * 3
+    *_, infos = envs.step(towards_targets(envs.unwrapped))
+    assert not any("episode" in info for info in infos)
+
+
+def test_a_wrapper_that_would_count_idle_steps_raises():
+    """Gymnasium's own, around the whole group; one of a single trajectory has no idle steps."""
+    envs = RecordEpisodeStatistics(make(num_envs=3))
+    envs.reset(seed=3)
+    for _ in range(11):
+        envs.step(towards_targets(envs.unwrapped))
+    with pytest.raises(ValueError, match="'episode' but this key already exists"):
+        envs.step(towards_targets(envs.unwrapped))
+    single = RecordEpisodeStatistics(make(num_envs=3, group_size=1))
+    single.reset(seed=3)
+    for _ in range(30):
+        single.step(towards_targets(single.unwrapped))
+    assert set(single.length_queue) <= {0, *range(1, 13)}
+    assert single.episode_count > 3
+
+
+def test_statistics_of_the_environments_themselves_are_told_at_their_true_end():
+    """And not again when the group ends."""
+    envs, same = make(num_envs=3, env=lambda: gym.wrappers.RecordEpisodeStatistics(ReachEnv())), make(num_envs=3)
+    envs.reset(seed=3)
+    same.reset(seed=3)
+    told = []
+    for _ in range(12):
+        *_, infos = envs.step(towards_targets(same))
+        told += [(index, infos["episode"]["l"][index]) for index in np.flatnonzero(infos.get("_episode", ()))]
+    assert sorted(told) == [(index, length) for index, length in enumerate(infos["elapsed_steps"].tolist())]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
