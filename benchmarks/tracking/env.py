@@ -43,7 +43,7 @@ class TrackingEnv(VLAEnv):
         task_id: 0, the one task, or None.
         image_size: height and width of the noise, 16 to 1024 pixels; the recipe's is 16.
         cameras: ``("agentview",)``, or ``()`` for no image.
-        split: ``"train"``, ``"eval"`` or ``"all"``.
+        split: ``"train"``, ``"eval"`` or ``"all"``; None is ``"all"`` with a warning.
         max_episode_steps: step limit; None takes 24.
         render_mode: None; there is nothing to draw.
 
@@ -55,18 +55,20 @@ class TrackingEnv(VLAEnv):
     >>> env = TrackingEnv()
     >>> observation, info = env.reset(options={"init_state_id": 7})
     >>> target = observation["state"][2:]
-    >>> env.step_chunk([target, target, target, target])[-1]["executed_actions"]
+    >>> int(env.step_chunk([target, target, target, target])[-1]["executed_actions"])
     2
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012  (Gymnasium's own shape)
+
+    final_state_dim = ACTION_DIM
 
     def __init__(
         self,
         task_id: int | Sequence[int] | None = None,
         image_size: int = 16,
         cameras: Sequence[str] = ("agentview",),
-        split: str = "all",
+        split: str | None = None,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ) -> None:
