@@ -338,6 +338,11 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
                 "Expect the saved `ended` to be a bool and `options` a dict, "
                 f"actually: {state.ended!r}, {state.options!r}."
             )
+        unknown = sorted(str(name) for name in state.options if name not in self.reset_options)
+        if unknown:  # a reset leaves those of other code alone, and out of what is saved
+            raise InvalidArgumentError(
+                f"Expect the saved `options` to be of {self.reset_options}, actually also: {unknown}."
+            )
 
     def _check_options(self, options: dict[str, Any]) -> dict[str, Any]:
         *others, last = map(repr, self.reset_options)
