@@ -61,6 +61,7 @@ class Prompter:
     Args:
         tokenizer: path of the checkpoint's ``tokenizer.json``.
         template: name in :data:`TEMPLATES`.
+        vocabulary_size: number of rows of the embedding, which ids lie below.
 
     Raises:
         MissingAssetsError: there is no such file.
@@ -68,16 +69,27 @@ class Prompter:
         InvalidArgumentError: the tokenizer has other ids than Llama's.
     """
 
-    def __init__(self, tokenizer: Path, template: TemplateName = "openvla") -> None:
+    def __init__(self, tokenizer: Path, template: TemplateName = "openvla", vocabulary_size: int = 32064) -> None:
         if not tokenizer.is_file():
             raise MissingAssetsError(f"Expect the checkpoint's tokenizer at `{tokenizer}`, actually: no such file.")
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        except Exception as error:  # the library raises nothing narrower
+            # A prompt is never cut, nor padded by anybody else, as in the original code.
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            self.template = TEMPLATES[template]
+            self.ids = lru_cache(maxsize=4096)(self._ids)
+            actual = {"begin of sequence": self.ids("")[0], "\u2581": self._tokenizer.token_to_id("\u2581")}
+            largest = max(self._tokenizer.get_vocab().values())
+        except BaseException as error:  # the library raises nothing narrower, and its panics are no Exception
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
             raise DamagedAssetsError(f"`{tokenizer}` is damaged or no tokenizer: {error}") from error
-        self.template = TEMPLATES[template]
-        self.ids = lru_cache(maxsize=4096)(self._ids)
-        actual = {"begin of sequence": self.ids("")[0], "\u2581": self._tokenizer.token_to_id("\u2581")}
+        if largest >= vocabulary_size:
+            raise InvalidArgumentError(
+                f"Expect `{tokenizer}` to have ids below the {vocabulary_size} rows of the embedding, "
+                f"actually: {largest}."
+            )
         expected = {"begin of sequence": BOS, "\u2581": SPACE}
         if actual != expected:
             raise InvalidArgumentError(f"Expect `{tokenizer}` to have the ids {expected}, actually: {actual}.")

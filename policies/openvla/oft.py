@@ -64,10 +64,12 @@ class RegressionOpenVLA(ParallelOpenVLA):
         MissingAssetsError: the checkpoint has no ``action_head--*_checkpoint.pt``.
     """
 
+    components = ("action_head", "proprio_projector")
+
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
         super().__init__(checkpoint, options)
         hidden = self.config.hidden_size
-        head, projector = (_component(checkpoint.path, name) for name in ("action_head", "proprio_projector"))
+        head, projector = map(checkpoint.component, self.components)
         if head is None:
             raise MissingAssetsError(
                 f"Expect `{checkpoint.path}` to hold action_head--<step>_checkpoint.pt: none there."
@@ -164,9 +166,3 @@ class ProprioProjector(nn.Module):
     def forward(self, proprio: Tensor) -> Tensor:
         """Map proprioception (B, P) to an embedding (B, 1, hidden)."""
         return cast(Tensor, self.fc2(functional.gelu(self.fc1(proprio)))[:, None])
-
-
-def _component(folder: Path, name: str) -> Path | None:
-    """Return the file of a component of the highest training step."""
-    files = folder.glob(f"{name}--*_checkpoint.pt")
-    return max(files, key=lambda path: int("".join(filter(str.isdigit, path.stem)) or 0), default=None)
