@@ -73,7 +73,7 @@ class Checkpoint:
             )
         self.preprocessor = self.read_json(PREPROCESSOR_FILE)
         self.tokenizer = self.existing(TOKENIZER_FILE)
-        self._files = self._tensor_files() if self.base is None else self.base._files
+        self._files: dict[str, Path] = self._tensor_files() if self.base is None else self.base._files
 
     @cached_property
     def options(self) -> dict[str, Any]:

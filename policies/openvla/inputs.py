@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -223,6 +223,34 @@ def pixel_values(images: Tensor, means: Sequence[Sequence[float]], stds: Sequenc
     mean, std = (torch.tensor(each, device=images.device)[..., None, None] for each in (means, stds))
     pixels = images.permute(0, 3, 1, 2).float() / 255
     return ((pixels[:, None] - mean) / std).flatten(1, 2)
+
+
+def image_batch(given: Any, device: torch.device) -> Tensor:
+    """Return the images of one camera as a tensor (B, H, W, 3): a batch or one image, of torch, NumPy or Pillow.
+
+    Args:
+        given: a tensor, an array, an image of Pillow, or a list of those.
+        device: where images that are no tensor go.
+
+    Raises:
+        InvalidArgumentError: these are no images, or some of different sizes.
+    """
+    if isinstance(given, (list, tuple)):
+        batches = [image_batch(each, device) for each in given]
+        sizes = {tuple(each.shape[1:]) for each in batches}
+        if len(sizes) != 1:
+            raise InvalidArgumentError(f"Expect the `images` of a camera to have one size, actually: {sorted(sizes)}.")
+        return torch.cat(batches)
+    if isinstance(given, Image.Image):
+        given = np.asarray(given.convert("RGB"))
+    if isinstance(given, np.ndarray) and given.dtype == np.uint8:
+        given = torch.from_numpy(given.copy()).to(device)
+    if not isinstance(given, Tensor):
+        raise InvalidArgumentError(
+            "Expect the `images` to be uint8 tensors, arrays or images of Pillow, actually: "
+            f"{getattr(given, 'dtype', type(given).__name__)}."
+        )
+    return given[None] if given.ndim == 3 else given
 
 
 def _encode_jpeg(image: np.ndarray) -> bytes:

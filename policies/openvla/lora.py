@@ -35,7 +35,7 @@ PREFIX = "base_model.model."
 """What the names of tensors begin with in peft's files."""
 SUFFIXES = (".lora_A.weight", ".lora_B.weight")
 """What they end with behind the name of a layer."""
-PLAIN = (None, False, "none", {}, [])
+PLAIN: tuple[Any, ...] = (None, False, "none", {}, [])
 """Values of a setting that says nothing: peft's other kinds of adapters set theirs to more."""
 KINDS = ("use_dora", "bias", "modules_to_save", "rank_pattern", "alpha_pattern", "lora_bias", "fan_in_fan_out")
 """Settings that make another computation of an adapter."""

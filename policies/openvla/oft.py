@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ class RegressionOpenVLA(ParallelOpenVLA):
             self.proprio_bounds = self.bounds_of("proprio", options.unnorm_key)
             self.proprio_projector = load_component(ProprioProjector(self.proprio_bounds.dim, hidden), projector)
 
-    def prepare(self, images: Sequence[Tensor], instructions: Sequence[str], states: Tensor | None = None) -> Inputs:
+    def prepare(self, images: Any, instructions: str | Sequence[str], states: Any = None) -> Inputs:
         """Return what the network sees of observations; proprioception is normalized.
 
         Of a platform of :data:`TARGETS_FIRST`, states may go on behind the numbers that the checkpoint takes.
@@ -89,7 +89,8 @@ class RegressionOpenVLA(ParallelOpenVLA):
         Raises:
             InvalidArgumentError: the checkpoint takes proprioception, and ``states`` are missing or of another length.
         """
-        inputs = super().prepare(images, instructions)
+        states = None if states is None else torch.as_tensor(states, device=self.device)
+        inputs = super().prepare(images, instructions, states)._replace(states=None)
         if self.proprio_projector is None:
             return inputs
         if states is not None and self.options.platform in TARGETS_FIRST:

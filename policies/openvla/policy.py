@@ -18,7 +18,7 @@ from policies.interface import ActionSample, Policy, check_finite
 from policies.openvla.actions import Bounds, decode_ids, encode_actions, statistics_of
 from policies.openvla.checkpoint import OPTIONS_FILE, Checkpoint, read_tensors, write_checkpoint
 from policies.openvla.config import PLATFORMS, OpenVLAOptions, check_shapes, checked, read_config
-from policies.openvla.inputs import IMAGE_TRANSFORMS, Inputs, Prompter, pixel_values
+from policies.openvla.inputs import IMAGE_TRANSFORMS, Inputs, Prompter, image_batch, pixel_values
 from policies.openvla.lora import (
     add_adapters,
     base_parameters,
@@ -219,22 +219,43 @@ class OpenVLAPolicy(Policy):
         """What the policy asks of its environment."""
         return {"chunk_size": self.chunk_size, "history": 0, "image_keys": self.options.image_keys}
 
-    def prepare(self, images: Sequence[Tensor], instructions: Sequence[str], states: Tensor | None = None) -> Inputs:
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def prepare(self, images: Any, instructions: str | Sequence[str], states: Tensor | None = None) -> Inputs:
         """Return what the network sees of observations.
 
         Args:
-            images: for each of ``image_keys``, uint8 (B, H, W, 3), upright.
-            instructions: B texts.
+            images: for each of ``image_keys``, uint8 (B, H, W, 3), upright: see :func:`image_batch`. Those of a
+                single camera need no list around them.
+            instructions: B texts; of one, no list around it is needed.
             states: proprioception (B, P) in the units of the robot.
+
+        Raises:
+            InvalidArgumentError: the images are not uint8, or the counts do not fit each other.
         """
-        pixels = [self._pixels(each) for each in images]
-        return Inputs(torch.stack(pixels, dim=1), self.prompter(instructions, pixels[0].device), states)
+        cameras = images if isinstance(images, (list, tuple)) else [images]
+        keys = self.options.image_keys
+        if len(cameras) != len(keys):
+            raise InvalidArgumentError(
+                f"Expect `images` for each of the `image_keys` {keys}, {len(keys)}, actually: {len(cameras)}."
+            )
+        pixels = [self._pixels(image_batch(each, self.device)) for each in cameras]
+        texts = [instructions] if isinstance(instructions, str) else list(instructions)
+        counts = [*map(len, pixels), len(texts), *([] if states is None else [len(states)])]
+        if len(set(counts)) != 1 or 0 in counts:
+            raise InvalidArgumentError(
+                f"Expect as many images of each camera, instructions and states, at least 1, actually: {counts}."
+            )
+        return Inputs(torch.stack(pixels, dim=1), self.prompter(texts, pixels[0].device), states)
 
     @torch.no_grad()
     def predict_action(
         self,
-        images: Sequence[Tensor],
-        instructions: Sequence[str],
+        images: Any,
+        instructions: str | Sequence[str],
         states: Tensor | None = None,
         unnorm_key: str | None = None,
     ) -> Tensor:

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 pytest.importorskip("transformers")
@@ -457,6 +458,34 @@ def test_predicting_is_the_originals_call(load, kind):
     )
     assert actions.shape == (2, policy.chunk_size, 7)
     assert torch.equal(actions[..., :6].float(), policy.act(observations)[..., :6])
+
+
+def test_images_of_numpy_and_pillow_are_those_of_torch(load):
+    """A robot's camera gives arrays, a demo images of Pillow, and either one at a time."""
+    policy, images = load("openvla"), observe(1)["image"]
+    expected = policy.predict_action([images], ["open the drawer"])
+    array = images[0].numpy()
+    for given in ([images.numpy()], [array], array, [[array]], Image.fromarray(array), [[Image.fromarray(array)]]):
+        assert torch.equal(policy.predict_action(given, "open the drawer"), expected)
+    with pytest.raises(InvalidArgumentError, match="uint8 tensors, arrays or images of Pillow, actually: float64"):
+        policy.prepare([array / 255.0], ["open the drawer"])
+
+
+@pytest.mark.parametrize(
+    ("images", "instructions", "message"),
+    [
+        (1, 2, r"each of the `image_keys` \('image', 'wrist_image'\), 2, actually: 1"),
+        (3, 2, "2, actually: 3"),
+        (2, 1, r"actually: \[2, 2, 1\]"),
+        (2, 3, r"actually: \[2, 2, 3\]"),
+        (2, 0, r"actually: \[2, 2, 0\]"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused(load, images, instructions, message):
+    """A camera that is missing, or an instruction for somebody else's image, would go unnoticed."""
+    policy, image = load("openvla_oft", image_keys=("image", "wrist_image")), observe(2)["image"]
+    with pytest.raises(InvalidArgumentError, match=message):
+        policy.prepare([image] * images, ["open the drawer"] * instructions)
 
 
 @EVERY_KIND
