@@ -164,8 +164,7 @@ class Run:
         if checkpoint is not None:
             self.state = checkpoint.state
         log = MetricsLog(self.directory, self.state.iteration, self.experiment.wandb_project)
-        initial = self.experiment.policy.replace(path=str(self.policy_before.resolve()))
-        algorithm = build_algorithm(self.experiment.replace(policy=initial))
+        algorithm = build_algorithm(self.experiment.replace(policy=self.experiment.policy.saved_at(self.policy_before)))
         try:
             if checkpoint is None:
                 self._add_curve_point(log, algorithm.policy_copy(), before)
