@@ -102,6 +102,20 @@ def test_seeds_fix_what_is_drawn_later(mode):
     assert seen[0] == seen[1]
 
 
+def test_seeds_may_be_an_array():
+    """Of NumPy's integers, which Gymnasium itself refuses."""
+    envs = make()
+    expected = starts_of(envs.reset(seed=[5, 6, 7, 8])[1])
+    assert starts_of(envs.reset(seed=np.arange(5, 9))[1]) == expected
+
+
+@pytest.mark.parametrize("seeds", [[1, 2.5, 3, 4], [1, True, 3, 4], [1, 2, 3, -4], "abcd"])
+def test_a_seed_is_an_integer(seeds):
+    """Also where its environment follows the first of its group and would not use it."""
+    with pytest.raises(InvalidArgumentError, match="each `seed` to be None or an integer of at least 0, actually: "):
+        make().reset(seed=seeds)
+
+
 def test_one_seed_for_each_environment():
     """Neither fewer nor more."""
     with pytest.raises(InvalidArgumentError, match="each of 4 environments, actually: 2"):
