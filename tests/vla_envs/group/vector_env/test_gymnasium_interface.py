@@ -59,10 +59,14 @@ def test_attributes_and_methods_of_the_environments_are_reached(num_workers):
         assert envs.step(still(envs))[4]["valid"].all()
 
 
-def test_a_value_that_cannot_leave_its_process_is_refused():
-    """And the workers go on."""
+def test_a_value_that_cannot_cross_between_processes_is_refused():
+    """In either direction, and the workers go on."""
     with closing(GroupVectorEnv([LockedEnv] * 2, 2, num_workers=1)) as envs:
         envs.reset(seed=0)
+        with pytest.raises(InvalidArgumentError, match=r"'max_episode_steps'.*num_workers=0"):
+            envs.set_attr("max_episode_steps", threading.Lock())
+        with pytest.raises(InvalidArgumentError, match=r"'num_init_states'.*num_workers=0"):
+            envs.call("num_init_states", threading.Lock())
         with pytest.raises(InvalidArgumentError, match=r"'lock'.*num_workers=0"):
             envs.call("lock")
         assert envs.step(still(envs))[4]["valid"].all()
