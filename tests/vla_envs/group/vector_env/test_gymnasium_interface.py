@@ -56,6 +56,10 @@ def test_attributes_and_methods_of_the_environments_are_reached(num_workers):
         assert envs.call("num_init_states", 0) == envs.call("num_init_states", task_id=0) == (20,) * 4
         with pytest.raises(UnknownAttributeError, match="'nothing'"):
             envs.get_attr("nothing")
+        with pytest.raises(TypeError, match="num_init_states"):
+            envs.call("num_init_states")
+        with pytest.raises(AttributeError, match="prompt"):
+            envs.set_attr("prompt", None)
         assert envs.step(still(envs))[4]["valid"].all()
 
 
