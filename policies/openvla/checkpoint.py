@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from policies.interface import check_finite
 from policies.openvla.config import Shape, checked
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.strict_json import read_json
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -77,9 +78,9 @@ class Checkpoint:
         """Return the JSON object that a file holds."""
         path = self._existing(name)
         try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
-            raise DamagedAssetsError(f"`{path}` is no JSON: {error}. Download it again.") from error
+            content = read_json(path)
+        except (OSError, ValueError) as error:
+            raise DamagedAssetsError(f"`{path}` is no sound JSON: {error}. Download it again.") from error
         if not isinstance(content, dict):
             raise DamagedAssetsError(f"Expect `{path}` to hold an object, actually: {type(content).__name__}.")
         return content
