@@ -15,7 +15,7 @@ def import_settings(*folders: Path) -> dict[str, str]:
     unless Python (3.11 or later) is told to be safe.
     """
     own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    entries = [os.path.abspath(each) for each in (*folders, *own) if each]
+    entries = [os.path.abspath(each) for each in (*map(str, folders), *own) if each]
     return {"PYTHONPATH": os.pathsep.join(entries), "PYTHONSAFEPATH": "1"}
 
 

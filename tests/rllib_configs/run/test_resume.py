@@ -216,7 +216,7 @@ def test_a_run_with_two_runners_goes_on(whole, tmp_path):
 
 
 def test_a_terminated_run_loses_nothing(whole, tmp_path):
-    """Its iteration is finished, a checkpoint written and one line says how to go on, which ends as if uninterrupted."""
+    """It finishes its iteration, writes a checkpoint and says how to go on, which ends as if nothing had been."""
     process = run_script(KILLED_IN_THE_FIFTH.replace("SIGKILL", "SIGTERM"), tmp_path)
     assert process.returncode == 128 + signal.SIGTERM, process.stdout + process.stderr
     directory = tmp_path / "runs" / "reach"
