@@ -14,7 +14,7 @@ LONGEST = {
     "A reward, from": 12,
     "The temperature, from": 8,
     "An option, from": 6,
-    "An OpenVLA directory": 11,
+    "An OpenVLA directory": 12,
 }
 """Beginning of a walk's title -> the most files that it may lead through."""
 
