@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from policies.interface import check_finite
 from policies.openvla.config import Shape, checked
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.strict_json import read_json
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -110,11 +111,11 @@ class Checkpoint:
         """Return the JSON object that a file of the checkpoint holds, or one of a ``folder`` of it."""
         path = self.existing(name) if folder is None else folder / name
         try:
-            content = json.loads(path.read_bytes())
+            content = read_json(path)
         except FileNotFoundError as error:
             raise MissingAssetsError(f"Expect `{folder}` to hold {name}, actually: no such file.") from error
-        except (ValueError, RecursionError) as error:
-            raise DamagedAssetsError(f"`{path}` is no JSON: {error}. Download it again.") from error
+        except (OSError, ValueError) as error:
+            raise DamagedAssetsError(f"`{path}` is no sound JSON: {error}. Download it again.") from error
         if not isinstance(content, dict):
             raise DamagedAssetsError(f"Expect `{path}` to hold an object, actually: {type(content).__name__}.")
         return content
