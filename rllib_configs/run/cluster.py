@@ -81,12 +81,12 @@ def connect() -> None:
 
 @contextmanager
 def _unterminated() -> Iterator[None]:
-    """Have no SIGTERM reach this process for a while, and none the processes that it starts meanwhile.
+    """Have no SIGTERM or SIGHUP reach this process for a while, and none the processes that it starts meanwhile.
 
     Whoever ends a run often signals all of its processes. Those of Ray must not end before the run has its checkpoint,
     and they end with it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield
