@@ -163,7 +163,7 @@ def _named_errors(target: Path) -> Iterator[None]:
     except Exception as error:
         if getattr(error, "filename", None) is not None:
             raise
-        told = re.search(r"(?:os error |Errno )(\d+)", str(error))
+        told = re.search(r"Errno (\d+)" if isinstance(error, OSError) else r"os error (\d+)", str(error))
         number = getattr(error, "errno", None) or (told and int(told[1]))
         if not number:
             raise
