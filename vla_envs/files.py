@@ -157,18 +157,17 @@ def set_aside(path: Path, reason: object) -> None:
 
 @contextmanager
 def _named_errors(target: Path) -> Iterator[None]:
-    """Have errors of the disk name the target, whatever library wrote: those in Rust have errors of their own."""
+    """Have errors of the disk name the target, whatever library wrote: those in Rust and shutil have their own."""
     try:
         yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
     except Exception as error:
-        number = re.search(r"os error (\d+)", str(error))
-        if number is None:
+        if getattr(error, "filename", None) is not None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
+        told = re.search(r"Errno (\d+)" if isinstance(error, OSError) else r"os error (\d+)", str(error))
+        number = getattr(error, "errno", None) or (told and int(told[1]))
+        if not number:
+            raise
+        raise OSError(number, os.strerror(number), str(target)) from error
 
 
 def _sync(path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import gymnasium as gym
 
+from rllib_configs.run.interruption import Interruption, Stopped
 from vla_envs.errors import VLAEnvsError
 from vla_envs.files import DISK_ERRORS
 
@@ -33,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"vla: no command {command!r}\n\n{_usage()}", file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f"rllib_configs.cli.{command}").main(arguments) or 0
+        with Interruption().listening():
+            return importlib.import_module(f"rllib_configs.cli.{command}").main(arguments) or 0
     except (VLAEnvsError, gym.error.Error) as error:
         return _fail(command, str(error))
     except OSError as error:
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(command, str(error))
     except KeyboardInterrupt as error:
         _fail(command, str(error) or "stopped by SIGINT.")
-        return getattr(error, "exit_code", 130)  # rllib_configs.run.interruption.Stopped has one
+        return error.exit_code if isinstance(error, Stopped) else 130
     except ImportError as error:
         if (error.name or "").partition(".")[0] in OWN_PACKAGES:
             raise

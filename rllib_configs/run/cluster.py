@@ -20,7 +20,9 @@ from vla_envs.processes import environment_variables, import_settings
 
 ADDRESS = "RAY_ADDRESS"
 PATIENCE = 5.0
-"""Seconds in which a cluster must take a connection."""
+"""Seconds in which a cluster must take a connection, and then answer."""
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How a client of HTTP/2, on which gRPC and so Ray rest, begins: a server answers with its settings."""
 ROOT = Path(__file__).resolve().parents[2]
 """Folder from which this package was imported, and from which workers must import it too."""
 
@@ -33,7 +35,7 @@ class _JobConfig(JobConfig):
 
 
 def check_address() -> None:
-    """Check, without Ray, that the cluster that ``RAY_ADDRESS`` names takes connections: Ray itself waits for minutes.
+    """Check, without Ray, that the cluster that ``RAY_ADDRESS`` names answers: Ray itself waits for minutes.
 
     Raises:
         InvalidArgumentError: it does not.
@@ -43,7 +45,11 @@ def check_address() -> None:
         return
     host, _, port = address.rpartition("://")[2].rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(GREETING)
+                if connection.recv(9)[3:4] != b"\4":  # the type of a frame of settings
+                    raise ValueError("something else than Ray answers there")
     except (OSError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(_unreachable(error)) from error
 
@@ -75,12 +81,12 @@ def connect() -> None:
 
 @contextmanager
 def _unterminated() -> Iterator[None]:
-    """Have no SIGTERM reach this process for a while, and none the processes that it starts meanwhile.
+    """Have no SIGTERM or SIGHUP reach this process for a while, and none the processes that it starts meanwhile.
 
     Whoever ends a run often signals all of its processes. Those of Ray must not end before the run has its checkpoint,
     and they end with it.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield

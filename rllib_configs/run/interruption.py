@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a run where nothing is lost."""
+"""SIGTERM, Ctrl-C and a terminal that closes end a run where nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,11 +41,14 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = [signal.signal(each, self._handle) for each in SIGNALS]
+        handlers = {each: signal.getsignal(each) for each in SIGNALS}
+        before = {each: handler for each, handler in handlers.items() if handler != signal.SIG_IGN}  # as nohup has it
+        for number in before:
+            signal.signal(number, self._handle)
         try:
             yield
         finally:
-            for number, handler in zip(SIGNALS, before, strict=True):
+            for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)  # None: of a library in another language
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,10 +117,14 @@ def test_everything_in_a_directory_is_on_disk_before_it_has_its_name(tmp_path, m
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "full"), RuntimeError("I/O error: No space left on device (os error 28)")],
+    [
+        OSError(errno.ENOSPC, "full"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+        shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]),
+    ],
 )
 def test_a_full_disk_is_told_with_the_file(tmp_path, error):
-    """Also where a library in Rust has written it."""
+    """Also where a library in Rust has written it, or a whole folder was copied."""
 
     def write():
         with atomic_path(tmp_path / "a.txt"):

@@ -3,8 +3,10 @@
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import ray
 
 from rllib_configs.run import cluster
 from rllib_configs.run.cluster import check_address
@@ -35,10 +37,23 @@ def test_an_address_without_a_ray_is_named_at_once(monkeypatch, closed_port, for
 
 
 @pytest.mark.usefixtures("no_ray")
-def test_what_takes_connections_is_left_to_ray(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.mark.parametrize(("answer", "reason"), [(None, "timed out"), (b"SSH-2.0-Open", "something else than Ray")])
+def test_what_takes_connections_and_is_no_ray_is_named_too(monkeypatch, answer, reason):
+    """Where nobody answers, Ray itself would wait for minutes, print traces and end the process."""
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2 if answer is None else 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
         monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
-        check_address()
+        if answer is not None:
+            pool.submit(lambda: server.accept()[0].sendall(answer))
+        with pytest.raises(InvalidArgumentError, match=f"RAY_ADDRESS to be .*{reason}"):
+            check_address()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_ray_is_left_to_ray(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    check_address()
 
 
 @pytest.mark.usefixtures("no_ray")

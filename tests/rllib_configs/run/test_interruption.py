@@ -49,6 +49,16 @@ def test_signals_are_handled_as_before_in_the_end():
     assert [signal.getsignal(each) for each in SIGNALS] == before
 
 
+def test_a_signal_that_is_ignored_stays_so():
+    """As nohup has it with the terminal's."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption().listening():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_second_signal_ends_the_process_at_once():
     """Also where the first one waits for what may never end."""
     script = (
@@ -60,6 +70,14 @@ def test_a_second_signal_ends_the_process_at_once():
         "    time.sleep(600)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_every_command_listens(capsys, monkeypatch, number):
+    """Also one that has nothing to keep, and while it still loads libraries."""
+    monkeypatch.setattr("rllib_configs.cli.doctor.main", lambda arguments: os.kill(os.getpid(), number))
+    assert main(["doctor"]) == 128 + number
+    assert capsys.readouterr().err == f"vla doctor: stopped by {number.name}.\n"
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (Stopped(15, "Go on."), 143)])

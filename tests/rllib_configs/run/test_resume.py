@@ -55,7 +55,7 @@ calls = []
 def train_or_die(self):
     calls.append(None)
     if len(calls) == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.killpg(0, signal.SIGKILL)  # as a terminal does with Ctrl-C: every process of the run
     return train(self)
 
 VLAPPO.train = train_or_die
@@ -67,7 +67,9 @@ def run_script(script, folder, *options):
     """A finished `vla train` in a process of its own, in a folder."""
     command = [sys.executable, "-c", script, "train", "tabletop_ttrl", *OPTIONS, *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, start_new_session=True
+    )
 
 
 def run_until_killed(folder, *options):

@@ -1,12 +1,14 @@
 """A run from demonstrations to the video, on a shrunken tabletop, and the updates in its middle."""
 
 import csv
+import errno
 import json
 from pathlib import Path
 
 import imageio.v2 as imageio
 import numpy as np
 import pytest
+import ray
 import torch
 
 import policies.tiny.model
@@ -31,9 +33,9 @@ from rllib_configs.run.cloning import load_initial_policy
 from rllib_configs.run.evaluation import Episode, held_out_prompts
 from rllib_configs.run.logging import MetricsLog
 from rllib_configs.run.report import plot_curve
-from rllib_configs.run.train import Run, load_experiment, train
+from rllib_configs.run.train import Run, _advice, load_experiment, train
 from tests.rllib_configs.seeker import ENV_ID
-from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError
 
 pytestmark = pytest.mark.slow
 
@@ -336,6 +338,49 @@ def test_a_failed_training_stops_the_algorithm(trained, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         trained(Examiner())
     assert stopped == ["log", "algorithm"]
+
+
+def test_a_learner_that_dies_ends_the_training_in_one_sentence(trained, tmp_path, monkeypatch):
+    """Which names the iteration; the checkpoint before it is there to go on from."""
+    train_once = VLAPPO.train
+
+    def die_in_the_second(self):
+        if self.iteration == 1:
+            ray.kill(self.learner_group._worker_manager.actors()[0])
+        return train_once(self)
+
+    monkeypatch.setattr(VLAPPO, "train", die_in_the_second)
+    resources = Resources(num_env_runners=0, groups_per_env_runner=1, num_learners=1)
+    ppo = PPO(groups_per_iteration=1, entropy_coeff=0.01)
+    with pytest.raises(WorkerError, match=r"^A process of Ray failed in iteration 2: [^\n]+\.$"):
+        trained(Examiner(0), resources=resources, ppo=ppo, checkpoint_interval=1)
+    assert state_at(tmp_path, 1)["iteration"] == 1
+
+
+def test_a_place_where_no_run_can_be_written_is_named_before_any_work(tmp_path):
+    """Here a file has the name of the folder."""
+    (tmp_path / "runs").touch()
+    with pytest.raises(InvalidArgumentError, match="runs is no directory"):
+        train(SHRUNKEN, tmp_path / "runs")
+
+
+def test_an_address_without_a_ray_is_named_before_any_work(tmp_path, monkeypatch):
+    """And before a directory is made."""
+    monkeypatch.setenv("RAY_ADDRESS", "nowhere")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(InvalidArgumentError, match="RAY_ADDRESS"):
+        train(SHRUNKEN, tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+def test_a_disk_that_is_full_ends_the_run_in_one_sentence(tmp_path, has_checkpoint):
+    """With how to go on, from a checkpoint where there is one."""
+    if has_checkpoint:
+        (tmp_path / "checkpoints" / "iteration_000000").mkdir(parents=True)
+    advice = f"Go on with: vla train --resume {tmp_path}" if has_checkpoint else "Nothing is trained yet: start again."
+    with pytest.raises(VLAEnvsError, match=f"No space left on device: 'weights'. {advice}$"), _advice(tmp_path):
+        raise OSError(errno.ENOSPC, "No space left on device", "weights")
 
 
 def test_training_that_is_not_finite_ends_with_the_last_sound_checkpoint(trained, tmp_path):
