@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from vla_envs import __version__
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.strict_json import read_json
+
+T = TypeVar("T")
 
 _WORDS = {
     "Input should": "to",
@@ -27,6 +31,8 @@ _WORDS = {
     "Unable to extract tag using discriminator": "to name its",
 }
 """What pydantic says -> how the errors of this package say it."""
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""Settings of a dataclass that a file holds."""
 _FINITE = ConfigDict(allow_inf_nan=False)
 _PROBLEMS_SHOWN = 3
 """A file of another version can have a problem in every line."""
@@ -49,7 +55,7 @@ class Options:
         vla_envs.errors.InvalidArgumentError: Expect the `bins` to be at least 2, actually: 1.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+    __pydantic_config__ = STRICT
 
     section: ClassVar[str] = ""
     """What error messages put before the name of a field, such as ``ppo.``."""
@@ -80,21 +86,23 @@ class Options:
         try:
             return TypeAdapter(cls).validate_json(json.dumps(fields), strict=True)
         except ValidationError as error:
-            problems = [_problem(each, cls) for each in error.errors()]
-            more = len(problems) - _PROBLEMS_SHOWN
-            shown = [*problems[:_PROBLEMS_SHOWN], *([f"And {more} more."] if more > 0 else [])]
-            raise InvalidArgumentError(" ".join(shown)) from None
+            raise InvalidArgumentError(_listed(_problem(each, cls) for each in error.errors())) from None
 
     @classmethod
     def from_json(cls, path: Path) -> Self:
-        """The options that a JSON file holds.
+        """The options that a JSON file holds, which :meth:`to_json` wrote.
 
         Raises:
-            InvalidArgumentError: the file is no JSON object, or it has a field that is unknown or has no valid value.
+            InvalidArgumentError: the file cannot be read, is no JSON object, lacks a field, which a default would
+                replace in silence, or has one that is unknown or has no valid value.
         """
         try:
-            return cls.from_fields(json.loads(path.read_bytes()))
-        except ValueError as error:
+            fields = read_json(path)
+            options = cls.from_fields(fields)
+            if lacking := list(_lacking(fields, json.loads(options.to_json()))):
+                raise ValueError(_listed(f"{cls.__name__} lacks its field `{each}`." for each in lacking))
+            return options
+        except (OSError, ValueError) as error:
             raise InvalidArgumentError(
                 f"{path} is damaged or of another version than this vla_envs {__version__}: {error}"
             ) from error
@@ -106,6 +114,21 @@ class Options:
     def replace(self, **changes: Any) -> Self:
         """A copy with other values of some fields."""
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+def read_typed(kind: TypeAdapter[T], path: Path) -> T:
+    """What a JSON file holds, as a value of a type.
+
+    Raises:
+        InvalidArgumentError: the file cannot be read, or holds no such value.
+    """
+    try:
+        return kind.validate_json(json.dumps(read_json(path)), strict=True)
+    except ValidationError as error:
+        problem = _listed(_problem(each) for each in error.errors())
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    raise InvalidArgumentError(f"{path} is damaged or of another version than this vla_envs {__version__}: {problem}")
 
 
 @cache
@@ -128,12 +151,50 @@ def _expectation(error: Mapping[str, Any]) -> str:
     return text
 
 
-def _problem(error: Mapping[str, Any], options: type[Options]) -> str:
-    """What is wrong with a JSON object, as a sentence."""
+def _problem(error: Mapping[str, Any], options: type | None = None) -> str:
+    """What is wrong with a JSON object, as a sentence; of options it may have the fields of another depth."""
     if error["type"] == "value_error":  # a check of ours, which says it all
         return str(error["ctx"]["error"])
-    place = ".".join(map(str, error["loc"]))
+    place, whole = ".".join(map(str, error["loc"])), options.__name__ if options else "it"
     if error["type"] == "unexpected_keyword_argument":
-        return f"{options.__name__} has no field `{place}`."
-    named = f"the `{place}`" if place else options.__name__
+        *outer, name = error["loc"]
+        near = get_close_matches(name, _fields_at(options, outer), n=1) if options else []
+        return f"{whole} has no field `{place}`." + "".join(f" Did you mean `{each}`?" for each in near)
+    named = f"the `{place}`" if place else whole
     return f"Expect {named} {_expectation(error)}, actually: {error['input']!r}."
+
+
+def _fields_at(options: type, place: Sequence[Any]) -> list[str]:
+    """The fields of the options that a place of a JSON object holds."""
+    kinds = [options]
+    for key in place:
+        hints = [get_type_hints(kind).get(key) for kind in kinds]
+        # Of a union the place names the kind as well.
+        kinds = [each for hint in hints for each in _dataclasses_in(hint)] or [
+            kind for kind in kinds if key in get_args(get_type_hints(kind).get("kind"))
+        ]
+    return [each.name for kind in kinds for each in dataclasses.fields(kind)]
+
+
+def _dataclasses_in(hint: Any) -> Iterator[type]:
+    if dataclasses.is_dataclass(hint):
+        yield hint  # type: ignore[misc]  # a class, no instance
+    elif get_origin(hint) is not Literal:
+        for each in get_args(hint):
+            yield from _dataclasses_in(each)
+
+
+def _lacking(given: Mapping[str, Any], whole: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """The fields of a whole JSON object that a given one does not have, in every depth."""
+    for name, value in whole.items():
+        if name not in given:
+            yield place + name
+        elif isinstance(value, dict):
+            yield from _lacking(given[name], value, f"{place}{name}.")
+
+
+def _listed(problems: Iterable[str]) -> str:
+    """The first few of many problems."""
+    every = list(problems)
+    more = len(every) - _PROBLEMS_SHOWN
+    return " ".join([*every[:_PROBLEMS_SHOWN], *([f"And {more} more."] if more > 0 else [])])

@@ -30,8 +30,8 @@ from vla_envs.errors import (
 from vla_envs.saved_state import Arrays, SavedState, generator_of
 from vla_envs.spec import Prompt
 
-RESET_OPTIONS = ("task_id", "init_state_id", "camera_offset", "gripper_offset")
-"""What the options of any environment of the package may name."""
+RESET_OPTIONS = ("task_id", "init_state_id", "camera_offset", "gripper_offset", "perturbation_seed", "reset_mask")
+"""What the options of any environment of the package, of its wrappers or of its groups may name."""
 
 Observation = dict[str, Any]
 Info = dict[str, Any]

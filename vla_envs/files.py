@@ -1,15 +1,35 @@
-"""Files that neither an interruption nor another process can leave half written, and how to tell their content."""
+"""Files that neither an interruption nor another process can leave half written, and how to tell their content.
+
+What is renamed into place is on disk by then, so that a power cut leaves the old or the new.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import logging
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from vla_envs.errors import InvalidArgumentError
+
+LOCK = ".lock"
+"""File of a folder that :func:`claimed` locks."""
+
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+    *(errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
+"""Numbers of the operating system's errors that are the disk's, or those of a place that the user named."""
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -31,15 +51,21 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
         scratch.chmod(0o755)
-        yield scratch
-        _replace(scratch, target)
+        with _named_errors(target):
+            yield scratch
+            for path in (*scratch.rglob("*"), scratch):
+                _sync(path)
+            _replace(scratch, target)
+            _sync(target.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """A path beside ``target`` to write a file at, which takes its place when the block ends well.
+def atomic_path(target: Path, aside: Path | None = None) -> Iterator[Path]:
+    """A path beside ``target``, or in the folder ``aside``, to write a file at, which takes its place in the end.
+
+    If the block raises, or the process dies in it, ``target`` stays as it was.
 
     The path has the suffix of ``target``, from which writers of pictures and videos read the format.
 
@@ -51,10 +77,13 @@ def atomic_path(target: Path) -> Iterator[Path]:
     'whole'
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{os.getpid()}.{target.name}")
+    scratch = (target.parent if aside is None else aside) / f".{os.getpid()}.{target.name}"
     try:
-        yield scratch
-        os.replace(scratch, target)
+        with _named_errors(target):
+            yield scratch
+            _sync(scratch)
+            os.replace(scratch, target)
+            _sync(target.parent)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -84,6 +113,72 @@ def exclusive(folder: Path) -> Iterator[None]:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold an existing folder alone, without waiting for another process. A process that dies lets go of it.
+
+    On a file system that locks no files nobody is refused.
+
+    Raises:
+        InvalidArgumentError: another process holds the folder; the message names it and its machine.
+    """
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 300).decode(errors="replace") or "another process"
+            raise InvalidArgumentError(
+                f"Expect a directory that nobody else works on, actually: {holder} works on {folder}. Wait until it "
+                "has ended, or end it."
+            ) from None
+        except OSError as error:
+            _log.warning("%s cannot be locked (%s): let no other process work on it.", folder, error)
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def set_aside(path: Path, reason: object) -> None:
+    """Rename a file that cannot be used, with a warning, so that another can take its place."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    with suppress(FileNotFoundError):
+        os.replace(path, aside)
+    _log.warning("%s cannot be used and is set aside as %s: %s", path, aside.name, reason)
+
+
+@contextmanager
+def _named_errors(target: Path) -> Iterator[None]:
+    """Have errors of the disk name the target, whatever library wrote: those in Rust have errors of their own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(target)) from error
+    except Exception as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
+
+
+def _sync(path: Path) -> None:
+    """Have the disk keep a file or the names in a folder, where the file system can."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():  # some file systems keep names at once
+            raise
     finally:
         os.close(handle)
 
@@ -121,6 +216,25 @@ def sha256_of(path: Path) -> str:
 
 
 def user_cache() -> Path:
-    """The user's cache folder: ``$XDG_CACHE_HOME``, else ``~/.cache``."""
+    """The user's cache folder: ``$XDG_CACHE_HOME``, else ``~/.cache``.
+
+    Raises:
+        InvalidArgumentError: neither is known.
+    """
     named = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    return Path(named) if os.path.isabs(named) else expanded("~/.cache")
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with ``~`` replaced by the user's home directory.
+
+    Raises:
+        InvalidArgumentError: there is none.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InvalidArgumentError(
+            f"Expect a path whose home directory is known, actually: {path}. Name it in full, or set HOME, or "
+            "XDG_CACHE_HOME for what is kept in ~/.cache."
+        ) from None

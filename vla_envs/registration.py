@@ -11,9 +11,11 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
@@ -77,9 +79,21 @@ def hand_over_step_limit(env: gym.Env) -> gym.Env:
     if isinstance(env, TimeLimit):
         bare.max_episode_steps = env._max_episode_steps
         env = env.env
+    bare.spec.kwargs = _plain(bare.spec.kwargs)
     bare.spec.max_episode_steps = bare.max_episode_steps
     bare.spec.additional_wrappers = _HAND_OVER_STEP_LIMIT  # for whoever makes the environment again from its spec
     return env
+
+
+def _plain(value: Any) -> Any:
+    """The value without NumPy's types and paths, for which JSON has no words."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        return type(value)(map(_plain, value))
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return str(value) if isinstance(value, PurePath) else value
 
 
 class _MakeOnly(tuple[WrapperSpec, ...]):

@@ -14,7 +14,7 @@ from torch import Tensor
 from policies.interface import Policy
 from policies.registry import load_policy
 from rllib_configs.config import Experiment
-from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts
+from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, read_episodes
 from vla_envs.files import atomic_write_text
 
 RESULT = "result.json"
@@ -109,8 +109,7 @@ def read(directory: Path) -> Result:
 
 
 def _last_episodes(directory: Path) -> list[Episode]:
-    episodes = TypeAdapter(dict[str, list[Episode]]).validate_json((directory / "episodes.json").read_text())
-    return episodes["after"]
+    return read_episodes(directory)["after"]
 
 
 def _curve(directory: Path, trajectories: int) -> list[Point]:

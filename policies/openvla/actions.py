@@ -39,12 +39,13 @@ class Bounds(nn.Module):
             raise InvalidArgumentError(f"Expect statistics with {names}, actually: no {missing[0]!r}.")
         try:
             low, high = (torch.tensor(statistics[name], dtype=torch.float64) for name in names)
-            mask = torch.tensor(statistics.get("mask", [True] * len(low)), dtype=torch.bool)
-        except (TypeError, ValueError) as error:
+            mask = torch.tensor(statistics.get("mask", [True] * low.numel()), dtype=torch.bool)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise InvalidArgumentError(f"Expect {names} and `mask` to be lists of numbers: {error}.") from error
-        if not low.shape == high.shape == mask.shape:
+        if not (low.ndim == 1 and low.shape == high.shape == mask.shape):
             raise InvalidArgumentError(
-                f"Expect bounds and mask of one length, actually: {len(low)}, {len(high)} and {len(mask)}."
+                "Expect bounds and mask of one length, actually: "
+                f"{', '.join(str(tuple(each.shape)) for each in (low, high, mask))}."
             )
         if not (low.isfinite() & high.isfinite()).all():
             raise InvalidArgumentError(f"Expect finite {names}, actually: {low.tolist()} and {high.tolist()}.")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from policies.interface import check_finite
 from policies.openvla.config import Shape, checked
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from vla_envs.strict_json import read_json
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -24,6 +25,14 @@ STATISTICS_FILE = "dataset_statistics.json"
 TOKENIZER_FILE = "tokenizer.json"
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+ADAPTER_FILE = "adapter_model.safetensors"
+ADAPTER_FOLDER = "lora_adapter"
+"""Where OpenVLA-OFT keeps adapters: those of a folder with weights of its own are merged into these already."""
+OPTIONS_FILE = "vla_options.json"
+"""How this package hosts what it has saved."""
+MODEL_TYPE = "openvla"
+"""What ``config.json`` says of every checkpoint of OpenVLA and OpenVLA-OFT."""
 
 SHARD_BYTES = 5 * 10**9
 """Largest size of a file in bytes, as in the official checkpoints."""
@@ -35,29 +44,47 @@ class Checkpoint:
     """The files of a checkpoint, whose tensors are read when asked for. Nothing is downloaded, unpickled or executed.
 
     Args:
-        path: directory with ``config.json``, ``preprocessor_config.json``, ``tokenizer.json`` and safetensors.
+        path: directory with ``config.json``, ``preprocessor_config.json``, ``tokenizer.json`` and safetensors, or with
+            adapters alone.
+        base: directory of the checkpoint that the adapters were trained on, for a ``path`` of adapters alone; what
+            ``path`` lacks is taken from there.
 
     Raises:
         MissingAssetsError: a file is missing.
         DamagedAssetsError: a file is cut short or of another kind.
+        InvalidArgumentError: the directory is of another model, or it cannot be told which weights adapters belong to.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, base: str | Path | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
             raise MissingAssetsError(
                 f"Expect a checkpoint directory, actually: {self.path}. Download one with: "
                 f"hf download <repository> --local-dir {self.path}"
             )
+        self.base = None if base is None else Checkpoint(base)
+        self.folders = (self.path,) if self.base is None else (self.path, self.base.path)
+        self.adapters = self._adapter_folder()
         self.config = self.read_json(CONFIG_FILE)
+        if self.config.get("model_type") != MODEL_TYPE:
+            raise InvalidArgumentError(
+                f"Expect the `model_type` of `{self.existing(CONFIG_FILE)}` to be {MODEL_TYPE!r}, actually: "
+                f"{self.config.get('model_type')!r}. Policies of the kind 'tiny', which have none, are hosted as such: "
+                "policy:tiny on the command line."
+            )
         self.preprocessor = self.read_json(PREPROCESSOR_FILE)
-        self.tokenizer = self.path / TOKENIZER_FILE
-        self._files = self._tensor_files()
+        self.tokenizer = self.existing(TOKENIZER_FILE)
+        self._files: dict[str, Path] = self._tensor_files() if self.base is None else self.base._files
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """How the directory was hosted when it was saved; empty for those of others."""
+        return self.read_json(OPTIONS_FILE) if self._found(OPTIONS_FILE) else {}
 
     @cached_property
     def statistics(self) -> dict[str, Any]:
         """Statistics of the training data, data set by data set; those of fine-tuning replace the others."""
-        if (self.path / STATISTICS_FILE).is_file():
+        if self._found(STATISTICS_FILE):
             return self.read_json(STATISTICS_FILE)
         statistics: dict[str, Any] = checked(
             self.config.get("norm_stats"), dict, f"{self.path / CONFIG_FILE}: norm_stats"
@@ -73,13 +100,22 @@ class Checkpoint:
                 shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
         return shapes
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Return the JSON object that a file holds."""
-        path = self._existing(name)
+    def component(self, name: str) -> Path | None:
+        """Return the file ``<name>--<step>_checkpoint.pt`` of the highest step, in which a part of its own is kept."""
+        for folder in self.folders:
+            if files := list(folder.glob(f"{name}--*_checkpoint.pt")):
+                return max(files, key=lambda path: int("".join(filter(str.isdigit, path.stem)) or 0))
+        return None
+
+    def read_json(self, name: str, folder: Path | None = None) -> dict[str, Any]:
+        """Return the JSON object that a file of the checkpoint holds, or one of a ``folder`` of it."""
+        path = self.existing(name) if folder is None else folder / name
         try:
-            content = json.loads(path.read_text())
-        except ValueError as error:
-            raise DamagedAssetsError(f"`{path}` is no JSON: {error}. Download it again.") from error
+            content = read_json(path)
+        except FileNotFoundError as error:
+            raise MissingAssetsError(f"Expect `{folder}` to hold {name}, actually: no such file.") from error
+        except (OSError, ValueError) as error:
+            raise DamagedAssetsError(f"`{path}` is no sound JSON: {error}. Download it again.") from error
         if not isinstance(content, dict):
             raise DamagedAssetsError(f"Expect `{path}` to hold an object, actually: {type(content).__name__}.")
         return content
@@ -107,11 +143,57 @@ class Checkpoint:
         state = {name: tensor.to(dtype) for name, tensor in self.tensors(parameters)}
         module.load_state_dict(state, strict=False, assign=True)
 
-    def _existing(self, name: str) -> Path:
-        path = self.path / name
-        if not path.is_file():
+    def existing(self, name: str) -> Path:
+        """Return the path of a file.
+
+        Raises:
+            MissingAssetsError: there is none.
+        """
+        path = self._found(name)
+        if path is None:
             raise MissingAssetsError(f"Expect `{self.path}` to hold {name}, actually: no such file. Download it again.")
         return path
+
+    def _found(self, name: str) -> Path | None:
+        return next((folder / name for folder in self.folders if (folder / name).is_file()), None)
+
+    def _adapter_folder(self) -> Path | None:
+        """Return the folder of the adapters that are to be added to the weights."""
+        folders = [each for each in (self.path, self.path / ADAPTER_FOLDER) if (each / ADAPTER_FILE).is_file()]
+        has_weights = any((self.path / each).is_file() for each in (WEIGHTS_FILE, INDEX_FILE))
+        if has_weights and self.base is not None:
+            raise InvalidArgumentError(
+                f"Expect no `base` for `{self.path}`, which has weights of its own, actually: {self.base.path}."
+            )
+        if has_weights:
+            return self._own_adapters()
+        if self.base is not None and self.base.adapters is not None:
+            raise InvalidArgumentError(f"Expect a `base` without adapters of its own, actually: {self.base.path}.")
+        if self.base is not None and not folders:
+            raise MissingAssetsError(f"Expect `{self.path}` to hold {ADAPTER_FILE}, as it has a `base`: none there.")
+        if folders and self.base is None:
+            named = self.read_json(ADAPTER_CONFIG_FILE, folders[0]).get("base_model_name_or_path")
+            raise InvalidArgumentError(
+                f"`{self.path}` holds adapters alone. Name the directory of the checkpoint that they were trained on, "
+                f"which is {named!r} by their own account, as `base`: --policy.base DIRECTORY on the command line."
+            )
+        return folders[0] if folders else None
+
+    def _own_adapters(self) -> Path | None:
+        """Return the folder of adapters beside weights, which are to be added to them where this package saved both."""
+        saved, there = self.options.get("lora_rank", 0) != 0, (self.path / ADAPTER_FILE).is_file()
+        if saved and not there:
+            raise MissingAssetsError(
+                f"Expect `{self.path}` to hold {ADAPTER_FILE}, for {OPTIONS_FILE} says that it was saved with adapters "
+                "beside the weights, actually: no such file."
+            )
+        if there and not saved:
+            raise InvalidArgumentError(
+                f"`{self.path}` holds weights and {ADAPTER_FILE}, and nothing tells whether the one is merged into the "
+                "other. Remove the adapters if they are; else move them into a folder of their own, and name this one "
+                "as `base`: --policy.base DIRECTORY on the command line."
+            )
+        return self.path if there else None
 
     def _tensor_files(self) -> dict[str, Path]:
         """Return the file of every tensor, by name."""
@@ -126,7 +208,7 @@ class Checkpoint:
             raise InvalidArgumentError(
                 f"Expect the files of `{self.path / INDEX_FILE}` beside it, actually: {outside}."
             )
-        return {name: self._existing(file) for name, file in weight_map.items()}
+        return {name: self.existing(file) for name, file in weight_map.items()}
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -171,8 +253,8 @@ def write_checkpoint(folder: Path, source: Checkpoint, parameters: Iterable[tupl
             such as the last block of the vision transformers, are written again.
         parameters: official name and value of each parameter.
     """
-    for path in source.path.iterdir():
-        if path.suffix in (".json", ".model", ".py", ".txt") and path.name != INDEX_FILE:
+    for path in (each for directory in reversed(source.folders) for each in directory.iterdir()):
+        if path.suffix in (".json", ".model", ".py", ".txt") and path.name not in (INDEX_FILE, ADAPTER_CONFIG_FILE):
             shutil.copyfile(path, folder / path.name)
     write_tensors(folder, _with_unused(source, parameters))
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import MinLen
-from pydantic import NonNegativeInt, PositiveInt
+from annotated_types import Ge, Le, MinLen
+from pydantic import PositiveInt
 
 from policies.options import Options
 from vla_envs.errors import InvalidArgumentError
@@ -44,8 +44,11 @@ class OpenVLAOptions(Options):
     end_of_sequence: bool = True
     """Put the end of the sequence behind the slots of parallel decoding, as OpenVLA-OFT and SimpleVLA-RL do and RLinf
     does not."""
-    lora_rank: NonNegativeInt = 0
-    """Rank of the adapters that are trained in place of the network's own parameters. 0 trains these."""
+    lora_rank: Annotated[int, Ge(0), Le(1024)] = 0
+    """Rank of the adapters that are trained in place of the network's own parameters. 0 trains these, or the adapters
+    that the checkpoint comes with."""
+    base: str | None = None
+    """Directory of the checkpoint that adapters were trained on, where the policy's directory holds these alone."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them for the update, which saves memory."""
     dtype: Dtype = "float32"
@@ -107,6 +110,21 @@ LLAMA = {
 """Sizes of Llama 2 with 7B parameters: official configurations name only what differs from it."""
 REALS = ("rms_norm_eps", "rope_theta")
 """Those of the sizes that are no counts."""
+MOST_POSITIONS = 2**20
+"""Largest ``max_position_embeddings``, the one count that shows in no tensor."""
+HOSTED = {
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "rope_scaling": None,
+}
+"""Fields of a Llama configuration that change what it computes -> the one value that is hosted."""
+UNUSED = (
+    *(f"{tower}.{part}" for tower in TOWERS for part in ("norm.", "attn_pool.")),
+    "language_model.model.rotary_emb.",
+)
+"""Beginnings of the names of tensors that official checkpoints hold and that nobody runs."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +210,8 @@ def read_config(
     text = checked(config.get("text_config", {}), dict, "text_config")
     llama = {**LLAMA, **{key: each for key, each in text.items() if key in LLAMA}}
     _check_llama(llama)
+    if other := {key: text[key] for key, each in HOSTED.items() if text.get(key, each) != each}:
+        raise InvalidArgumentError(f"Expect the fields of `text_config` to be {HOSTED}, actually: {other}.")
     padding = checked(config.get("pad_to_multiple_of", 64), int, "pad_to_multiple_of")
     if not 0 <= padding <= llama["vocab_size"] - BINS:
         raise InvalidArgumentError(
@@ -205,6 +225,53 @@ def read_config(
         means=means,
         stds=stds,
     )
+
+
+def check_shapes(config: NetworkConfig, shapes: Mapping[str, Shape]) -> None:
+    """Check, before a network is built, that it has the sizes of a checkpoint's tensors, and leaves none of them out.
+
+    Args:
+        config: sizes of the network.
+        shapes: name -> shape of every tensor.
+
+    Raises:
+        InvalidArgumentError: a size of the configuration contradicts the tensors, or a tensor has no place.
+    """
+    llama, model = config.llama, "language_model.model."
+    layers = {name.split(".")[3] for name in shapes if name.startswith(f"{model}layers.")}
+    _check_size("num_hidden_layers", llama["num_hidden_layers"], len(layers))
+    head = llama["hidden_size"] // llama["num_attention_heads"]
+    expected = {
+        "embed_tokens.weight": ("vocab_size", llama["vocab_size"]),
+        "norm.weight": ("hidden_size", llama["hidden_size"]),
+        "layers.0.mlp.gate_proj.weight": ("intermediate_size", llama["intermediate_size"]),
+        "layers.0.self_attn.k_proj.weight": ("num_key_value_heads", llama["num_key_value_heads"] * head),
+    }
+    for name, (field, size) in expected.items():
+        _check_size(field, size, (*_shape_of(shapes, model + name), 0)[0])
+    if llama["num_attention_heads"] % llama["num_key_value_heads"]:
+        raise InvalidArgumentError(
+            f"Expect `text_config.num_key_value_heads` to divide the {llama['num_attention_heads']} heads, "
+            f"actually: {llama['num_key_value_heads']}."
+        )
+    sides = {tower.num_patches for tower in config.towers}
+    if len(sides) > 1 or round(min(sides) ** 0.5) ** 2 != min(sides):
+        raise InvalidArgumentError(
+            f"Expect the vision transformers to see the same square of patches, actually: {sorted(sides)} patches."
+        )
+
+
+def _check_size(field: str, given: int, there: int) -> None:
+    if given != there:
+        raise InvalidArgumentError(
+            f"Expect `text_config.{field}` to fit the tensors of the checkpoint, which say {there}, actually: {given}."
+        )
+
+
+def _shape_of(shapes: Mapping[str, Shape], name: str) -> Shape:
+    if name not in shapes:
+        raise InvalidArgumentError(f"Expect the checkpoint to hold `{name}`, actually: no such tensor.")
+    return shapes[name]
 
 
 def checked(value: Any, kind: Any, name: str) -> Any:
@@ -221,7 +288,9 @@ def checked(value: Any, kind: Any, name: str) -> Any:
 
 def _known_heads(config: Mapping[str, Any]) -> list[int]:
     names = config.get("timm_model_ids", [])
-    if unknown := [name for name in names if name not in VIT_HEADS]:
+    if not isinstance(names, list):
+        raise InvalidArgumentError(f"Expect `timm_model_ids` to be a list, actually: {names!r}.")
+    if unknown := [name for name in names if not isinstance(name, str) or name not in VIT_HEADS]:
         raise InvalidArgumentError(
             f"Expect `timm_model_ids` among {sorted(VIT_HEADS)}, or `vision_heads`, actually: {unknown[0]!r}."
         )
@@ -229,12 +298,13 @@ def _known_heads(config: Mapping[str, Any]) -> list[int]:
 
 
 def _tower(shapes: Mapping[str, Shape], prefix: str, heads: int) -> ViTConfig:
-    def shape(name: str) -> Shape:
-        if f"{prefix}.{name}" not in shapes:
-            raise InvalidArgumentError(f"Expect the checkpoint to hold `{prefix}.{name}`, actually: no such tensor.")
-        return shapes[f"{prefix}.{name}"]
+    def shape(name: str, dimensions: int) -> Shape:
+        found = _shape_of(shapes, f"{prefix}.{name}")
+        if len(found) != dimensions or 0 in found:
+            raise InvalidArgumentError(f"Expect `{prefix}.{name}` to have {dimensions} dimensions, actually: {found}.")
+        return found
 
-    _, num_patches, width = shape("pos_embed")
+    _, num_patches, width = shape("pos_embed", 3)
     if heads < 1 or width % heads:
         raise InvalidArgumentError(f"Expect `vision_heads` that divide the width {width}, actually: {heads}.")
     blocks = {name.split(".")[3] for name in shapes if name.startswith(f"{prefix}.blocks.")}
@@ -242,10 +312,10 @@ def _tower(shapes: Mapping[str, Shape], prefix: str, heads: int) -> ViTConfig:
         width=width,
         blocks=len(blocks) - 1,
         heads=heads,
-        mlp_width=shape("blocks.0.mlp.fc1.bias")[0],
+        mlp_width=shape("blocks.0.mlp.fc1.bias", 1)[0],
         num_patches=num_patches,
-        patch_size=shape("patch_embed.proj.weight")[-1],
-        registers=shapes.get(f"{prefix}.reg_token", (1, 0))[1],
+        patch_size=shape("patch_embed.proj.weight", 4)[-1],
+        registers=shape("reg_token", 3)[1] if f"{prefix}.reg_token" in shapes else 0,
         layer_scale=f"{prefix}.blocks.0.ls1.scale_factor" in shapes,
     )
 
@@ -257,6 +327,11 @@ def _check_llama(llama: Mapping[str, Any]) -> None:
     for name, value in llama.items():
         if name not in REALS and (not isinstance(value, int) or value < 1):
             raise InvalidArgumentError(f"Expect `text_config.{name}` to be a positive integer, actually: {value!r}.")
+    if llama["max_position_embeddings"] > MOST_POSITIONS or llama["vocab_size"] <= PAD:
+        raise InvalidArgumentError(
+            f"Expect `text_config.max_position_embeddings` of at most {MOST_POSITIONS} and `text_config.vocab_size` "
+            f"above {PAD}, actually: {llama['max_position_embeddings']} and {llama['vocab_size']}."
+        )
     if llama["hidden_size"] % llama["num_attention_heads"]:
         raise InvalidArgumentError(
             f"Expect `text_config.num_attention_heads` to divide the width {llama['hidden_size']}, "

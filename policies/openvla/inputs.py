@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -61,6 +61,7 @@ class Prompter:
     Args:
         tokenizer: path of the checkpoint's ``tokenizer.json``.
         template: name in :data:`TEMPLATES`.
+        vocabulary_size: number of rows of the embedding, which ids lie below.
 
     Raises:
         MissingAssetsError: there is no such file.
@@ -68,16 +69,27 @@ class Prompter:
         InvalidArgumentError: the tokenizer has other ids than Llama's.
     """
 
-    def __init__(self, tokenizer: Path, template: TemplateName = "openvla") -> None:
+    def __init__(self, tokenizer: Path, template: TemplateName = "openvla", vocabulary_size: int = 32064) -> None:
         if not tokenizer.is_file():
             raise MissingAssetsError(f"Expect the checkpoint's tokenizer at `{tokenizer}`, actually: no such file.")
         try:
             self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        except Exception as error:  # the library raises nothing narrower
+            # A prompt is never cut, nor padded by anybody else, as in the original code.
+            self._tokenizer.no_truncation()
+            self._tokenizer.no_padding()
+            self.template = TEMPLATES[template]
+            self.ids = lru_cache(maxsize=4096)(self._ids)
+            actual = {"begin of sequence": self.ids("")[0], "\u2581": self._tokenizer.token_to_id("\u2581")}
+            largest = max(self._tokenizer.get_vocab().values())
+        except BaseException as error:  # the library raises nothing narrower, and its panics are no Exception
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
             raise DamagedAssetsError(f"`{tokenizer}` is damaged or no tokenizer: {error}") from error
-        self.template = TEMPLATES[template]
-        self.ids = lru_cache(maxsize=4096)(self._ids)
-        actual = {"begin of sequence": self.ids("")[0], "\u2581": self._tokenizer.token_to_id("\u2581")}
+        if largest >= vocabulary_size:
+            raise InvalidArgumentError(
+                f"Expect `{tokenizer}` to have ids below the {vocabulary_size} rows of the embedding, "
+                f"actually: {largest}."
+            )
         expected = {"begin of sequence": BOS, "\u2581": SPACE}
         if actual != expected:
             raise InvalidArgumentError(f"Expect `{tokenizer}` to have the ids {expected}, actually: {actual}.")
@@ -211,6 +223,34 @@ def pixel_values(images: Tensor, means: Sequence[Sequence[float]], stds: Sequenc
     mean, std = (torch.tensor(each, device=images.device)[..., None, None] for each in (means, stds))
     pixels = images.permute(0, 3, 1, 2).float() / 255
     return ((pixels[:, None] - mean) / std).flatten(1, 2)
+
+
+def image_batch(given: Any, device: torch.device) -> Tensor:
+    """Return the images of one camera as a tensor (B, H, W, 3): a batch or one image, of torch, NumPy or Pillow.
+
+    Args:
+        given: a tensor, an array, an image of Pillow, or a list of those.
+        device: where images that are no tensor go.
+
+    Raises:
+        InvalidArgumentError: these are no images, or some of different sizes.
+    """
+    if isinstance(given, (list, tuple)):
+        batches = [image_batch(each, device) for each in given]
+        sizes = {tuple(each.shape[1:]) for each in batches}
+        if len(sizes) != 1:
+            raise InvalidArgumentError(f"Expect the `images` of a camera to have one size, actually: {sorted(sizes)}.")
+        return torch.cat(batches)
+    if isinstance(given, Image.Image):
+        given = np.asarray(given.convert("RGB"))
+    if isinstance(given, np.ndarray) and given.dtype == np.uint8:
+        given = torch.from_numpy(given.copy()).to(device)
+    if not isinstance(given, Tensor):
+        raise InvalidArgumentError(
+            "Expect the `images` to be uint8 tensors, arrays or images of Pillow, actually: "
+            f"{getattr(given, 'dtype', type(given).__name__)}."
+        )
+    return given[None] if given.ndim == 3 else given
 
 
 def _encode_jpeg(image: np.ndarray) -> bytes:

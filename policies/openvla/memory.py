@@ -33,7 +33,7 @@ class Training:
     optimizer: Literal["adam", "adam8bit"] = "adam"
     """Optimizer, whose moments have the type of what is trained, or take a byte a number."""
     reference: bool = False
-    """Whether a frozen copy is kept, which costs nothing where there are adapters."""
+    """Whether a frozen copy is kept: of the adapters alone, where there are any."""
     num_images: int = 1
     """Number of cameras."""
     slots: int = 56
@@ -78,7 +78,7 @@ def plan(config: NetworkConfig, training: Training) -> Plan:
         adapters=BYTES["float32"] * adapters,
         gradients=trained_size * trained,
         optimizer=2 * remembered_size * trained,
-        reference=0 if training.lora_rank or not training.reference else size * parameters,
+        reference=training.reference * (BYTES["float32"] * adapters if training.lora_rank else size * parameters),
         activations=training.micro_batch_size * activation_bytes(config, training),
     )
 

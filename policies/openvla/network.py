@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -13,8 +13,9 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, StaticCach
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from policies.openvla.checkpoint import Checkpoint
-from policies.openvla.config import EOS, PAD, NetworkConfig, OpenVLAOptions, ViTConfig
+from policies.openvla.config import EOS, PAD, TOWERS, UNUSED, NetworkConfig, OpenVLAOptions, ViTConfig
 from policies.openvla.lora import adapted_rows
+from vla_envs.errors import InvalidArgumentError
 
 VIT_NORM_EPS = 1e-6
 """Epsilon of every layer norm of a vision transformer, as in timm."""
@@ -50,12 +51,24 @@ class Network(nn.Module):
         """Load the network with the checkpoint's parameters; nothing is held twice."""
         with torch.device("meta"):
             network = cls(config)
+        network.check_leaves_none(checkpoint.shapes)
         checkpoint.load_into(network, getattr(torch, options.dtype))
         network.checkpointing = options.gradient_checkpointing
         network.autocast = options.autocast
         # Buffers are in no checkpoint, and stay float32 whatever the parameters are.
         network.language_model.model.rotary_emb = LlamaRotaryEmbedding(config=network.language_model.config)
         return network.eval()
+
+    def check_leaves_none(self, names: Iterable[str]) -> None:
+        """Raise if a checkpoint has tensors, by name, that this network would leave out without being known for it."""
+        own = {name for name, _ in self.named_parameters()}
+        last = (f"{prefix}.blocks.{tower.blocks}." for prefix, tower in zip(TOWERS, self.config.towers, strict=True))
+        unused = (*UNUSED, *last)
+        if left_out := sorted(name for name in names if name not in own and not name.startswith(unused)):
+            raise InvalidArgumentError(
+                f"Expect a checkpoint whose tensors all have a place in OpenVLA's network, actually: {left_out[0]!r} "
+                f"(of {len(left_out)}) has none. Is it of another architecture?"
+            )
 
     def embed(self, pixel_values: Tensor, ids: Tensor, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Embed the beginning of the sequence, up to the end of the prompt.
@@ -105,9 +118,10 @@ class Network(nn.Module):
     def logits(self, hidden: Tensor, first_id: int, last_id: int) -> Tensor:
         """Compute the float32 logits (..., ids) of the ids from ``first_id`` to ``last_id``, and no others."""
         head, rows = self.language_model.lm_head, slice(first_id, last_id + 1)
-        weight = head.weight[rows] if isinstance(head, nn.Linear) else adapted_rows(head, rows)
         with self.precision():
-            return functional.linear(hidden, weight).float()
+            if isinstance(head, nn.Linear):
+                return functional.linear(hidden, head.weight[rows]).float()
+            return adapted_rows(head, hidden, rows)
 
     def decode(self, embeddings: Tensor, valid: Tensor, steps: int) -> Decoding:
         """Begin to decode ``steps`` tokens, one after the other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +64,12 @@ class RegressionOpenVLA(ParallelOpenVLA):
         MissingAssetsError: the checkpoint has no ``action_head--*_checkpoint.pt``.
     """
 
+    components = ("action_head", "proprio_projector")
+
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
         super().__init__(checkpoint, options)
         hidden = self.config.hidden_size
-        head, projector = (_component(checkpoint.path, name) for name in ("action_head", "proprio_projector"))
+        head, projector = map(checkpoint.component, self.components)
         if head is None:
             raise MissingAssetsError(
                 f"Expect `{checkpoint.path}` to hold action_head--<step>_checkpoint.pt: none there."
@@ -79,7 +81,7 @@ class RegressionOpenVLA(ParallelOpenVLA):
             self.proprio_bounds = self.bounds_of("proprio", options.unnorm_key)
             self.proprio_projector = load_component(ProprioProjector(self.proprio_bounds.dim, hidden), projector)
 
-    def prepare(self, images: Sequence[Tensor], instructions: Sequence[str], states: Tensor | None = None) -> Inputs:
+    def prepare(self, images: Any, instructions: str | Sequence[str], states: Any = None) -> Inputs:
         """Return what the network sees of observations; proprioception is normalized.
 
         Of a platform of :data:`TARGETS_FIRST`, states may go on behind the numbers that the checkpoint takes.
@@ -87,7 +89,8 @@ class RegressionOpenVLA(ParallelOpenVLA):
         Raises:
             InvalidArgumentError: the checkpoint takes proprioception, and ``states`` are missing or of another length.
         """
-        inputs = super().prepare(images, instructions)
+        states = None if states is None else torch.as_tensor(states, device=self.device)
+        inputs = super().prepare(images, instructions, states)._replace(states=None)
         if self.proprio_projector is None:
             return inputs
         if states is not None and self.options.platform in TARGETS_FIRST:
@@ -164,9 +167,3 @@ class ProprioProjector(nn.Module):
     def forward(self, proprio: Tensor) -> Tensor:
         """Map proprioception (B, P) to an embedding (B, 1, hidden)."""
         return cast(Tensor, self.fc2(functional.gelu(self.fc1(proprio)))[:, None])
-
-
-def _component(folder: Path, name: str) -> Path | None:
-    """Return the file of a component of the highest training step."""
-    files = folder.glob(f"{name}--*_checkpoint.pt")
-    return max(files, key=lambda path: int("".join(filter(str.isdigit, path.stem)) or 0), default=None)

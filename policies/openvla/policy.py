@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -16,18 +16,33 @@ from torch import Tensor, nn
 from policies.distributions import ActionDistribution, TokenDistribution
 from policies.interface import ActionSample, Policy, check_finite
 from policies.openvla.actions import Bounds, decode_ids, encode_actions, statistics_of
-from policies.openvla.checkpoint import Checkpoint, read_tensors, write_checkpoint
-from policies.openvla.config import PLATFORMS, OpenVLAOptions, read_config
-from policies.openvla.inputs import IMAGE_TRANSFORMS, Inputs, Prompter, pixel_values
-from policies.openvla.lora import adapters_disabled, add_adapters, merged_parameters
+from policies.openvla.checkpoint import OPTIONS_FILE, Checkpoint, read_tensors, write_checkpoint
+from policies.openvla.config import PLATFORMS, OpenVLAOptions, check_shapes, checked, read_config
+from policies.openvla.inputs import IMAGE_TRANSFORMS, Inputs, Prompter, image_batch, pixel_values
+from policies.openvla.lora import (
+    add_adapters,
+    base_parameters,
+    copied_adapters,
+    load_adapters,
+    merged_parameters,
+    replaced_adapters,
+    write_adapters,
+)
 from policies.openvla.network import Network
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 from vla_envs.files import atomic_directory
 from vla_envs.spec import STATE
 from vla_envs.wrappers.instruction import INSTRUCTION_BYTES, decode_instructions
 
-OPTIONS_FILE = "vla_options.json"
 HEADS_FILE = "vla_heads.safetensors"
+COMPONENTS = {
+    "action_head": "openvla_oft_l1",
+    "proprio_projector": "openvla_oft_l1",
+    "noisy_action_projector": None,
+    "vision_backbone": None,
+}
+"""Part of a checkpoint that is kept in a file of its own -> the kind of policy that hosts it; None where no kind does:
+a diffusion head has noisy actions, FiLM a vision backbone."""
 
 
 class OpenVLAPolicy(Policy):
@@ -47,6 +62,8 @@ class OpenVLAPolicy(Policy):
 
     margin: float
     """What the original code adds to the width of the bounds of actions."""
+    components: tuple[str, ...] = ()
+    """The names among :data:`COMPONENTS` of the parts that this kind hosts."""
 
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
         super().__init__()
@@ -54,13 +71,14 @@ class OpenVLAPolicy(Policy):
         self.options = options
         self.platform = PLATFORMS[options.platform]
         self.action_dim = self.platform.action_dim
+        self._check_components()
         self.action_bounds = self.bounds_of("action", options.unnorm_key)
         self.config = read_config(checkpoint.config, checkpoint.preprocessor, checkpoint.shapes, options.vision_heads)
-        self.prompter = Prompter(checkpoint.tokenizer, options.template)
+        check_shapes(self.config, checkpoint.shapes)
+        self.prompter = Prompter(checkpoint.tokenizer, options.template, self.config.llama["vocab_size"])
         self.network = Network.load(checkpoint, self.config, options)
-        if options.lora_rank:
-            add_adapters(self.network, options.lora_rank)
-        self.is_reference = False
+        self._adapt()
+        self.initial_adapters: nn.ParameterList | None = None
         self.value_head = ValueHead(self.config.hidden_size)
         self.transform = IMAGE_TRANSFORMS[options.image_transform](self.config.image_size)
         self.ids = (
@@ -88,20 +106,67 @@ class OpenVLAPolicy(Policy):
             unless_saved: fields of :class:`OpenVLAOptions` for what the directory was not saved with.
             **options: fields of :class:`OpenVLAOptions` over those that the directory was saved with.
         """
-        checkpoint = Checkpoint(path)
-        saved = checkpoint.read_json(OPTIONS_FILE) if (checkpoint.path / OPTIONS_FILE).is_file() else {}
-        policy = cls(checkpoint, OpenVLAOptions.from_fields({**(unless_saved or {}), **saved, **options}))
+        checkpoint = Checkpoint(path, options.get("base"))
+        fields = {**(unless_saved or {}), **checkpoint.options, **options}
+        policy = cls(checkpoint, OpenVLAOptions.from_fields(fields))
         policy.load_heads(checkpoint.path / HEADS_FILE)
         return policy
 
     def save_pretrained(self, path: str | Path) -> None:
-        """Write an official checkpoint with adapters merged, and beside it the options and the parameters of RL."""
+        """Write an official checkpoint, adapters beside its weights, and the options and the parameters of RL.
+
+        What is loaded again has bit for bit the logits of this policy.
+
+        Raises:
+            NonFiniteError: parameters are not finite; nothing is written.
+        """
+        self._save(Path(path), base_parameters(self.network), self.options)
+
+    def save_merged(self, path: str | Path) -> None:
+        """Write the same with adapters merged into the weights, for code that knows no adapters.
+
+        The layers that have an adapter are float32, in which bfloat16 ones take twice the space: rounded to bfloat16
+        they would lose most of what small learning rates have trained.
+        """
+        self._save(Path(path), merged_parameters(self.network), self.options.replace(lora_rank=0, dtype="float32"))
+
+    def _save(self, path: Path, parameters: Iterable[tuple[str, Tensor]], options: OpenVLAOptions) -> None:
         check_finite(self.named_parameters(), f"Nothing is written to {path}.")
-        with atomic_directory(Path(path)) as folder:
-            write_checkpoint(folder, self.checkpoint, merged_parameters(self.network))
-            (folder / OPTIONS_FILE).write_text(self.options.replace(lora_rank=0).to_json())
+        with atomic_directory(path) as folder:
+            write_checkpoint(folder, self.checkpoint, parameters)
+            if options.lora_rank:
+                write_adapters(folder, self.network)
+            (folder / OPTIONS_FILE).write_text(options.replace(base=None).to_json())
             save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
             self._write_components(folder)
+
+    def _check_components(self) -> None:
+        """Raise where the checkpoint has a part that this kind would leave out."""
+        for name, kind in COMPONENTS.items():
+            file = self.checkpoint.component(name)
+            if file is not None and name not in self.components:
+                remedy = (
+                    "no kind hosts such checkpoints" if kind is None else f"host it as {kind!r}: --policy.kind {kind}"
+                )
+                raise InvalidArgumentError(
+                    f"Expect a checkpoint without a part of its own for {name!r}, which this kind would leave out, "
+                    f"actually: {file}; {remedy}."
+                )
+
+    def _adapt(self) -> None:
+        """Give the network the checkpoint's adapters, or fresh ones where those are asked for."""
+        asked = self.options.lora_rank
+        if self.checkpoint.adapters is None:
+            if asked:
+                add_adapters(self.network, asked)
+            return
+        rank = load_adapters(self.network, self.checkpoint)
+        if asked not in (0, rank):
+            raise InvalidArgumentError(
+                f"Expect the `lora_rank` to be that of the adapters in `{self.checkpoint.adapters}`, {rank}, actually: "
+                f"{asked}. `save_merged` writes a checkpoint that takes new ones."
+            )
+        self.options = self.options.replace(lora_rank=rank)
 
     def _write_components(self, folder: Path) -> None:
         """Write what official checkpoints keep in files of their own, where there is any."""
@@ -123,10 +188,11 @@ class OpenVLAPolicy(Policy):
         self.load_state_dict(state, strict=False)
 
     def frozen_copy(self) -> OpenVLAPolicy:
-        """Return a copy that stays as the policy was loaded: of a network with adapters, the same without them."""
+        """Return a copy that stays as this policy is now, which shares the network where that has adapters."""
         shared = {id(self.network): self.network} if self.options.lora_rank else {}
         twin = copy.deepcopy(self, shared).eval()
-        twin.is_reference = True
+        if shared:
+            twin.initial_adapters = copied_adapters(self.network)
         for name, parameter in twin.named_parameters():
             if not (shared and name.startswith("network.")):
                 parameter.requires_grad_(False)
@@ -143,30 +209,53 @@ class OpenVLAPolicy(Policy):
             return super().get_value(observations)
 
     def own_parameters(self) -> AbstractContextManager[None]:
-        """Return the context in which the network is that of this policy: a reference goes without the adapters."""
-        return adapters_disabled(self.network) if self.is_reference else nullcontext()
+        """Return the context in which the network is that of this policy: a reference has adapters of its own."""
+        if self.initial_adapters is None:
+            return nullcontext()
+        return replaced_adapters(self.network, list(self.initial_adapters))
 
     @property
     def made_for(self) -> dict[str, Any]:
         """What the policy asks of its environment."""
         return {"chunk_size": self.chunk_size, "history": 0, "image_keys": self.options.image_keys}
 
-    def prepare(self, images: Sequence[Tensor], instructions: Sequence[str], states: Tensor | None = None) -> Inputs:
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    def prepare(self, images: Any, instructions: str | Sequence[str], states: Tensor | None = None) -> Inputs:
         """Return what the network sees of observations.
 
         Args:
-            images: for each of ``image_keys``, uint8 (B, H, W, 3), upright.
-            instructions: B texts.
+            images: for each of ``image_keys``, uint8 (B, H, W, 3), upright: see :func:`image_batch`. Those of a
+                single camera need no list around them.
+            instructions: B texts; of one, no list around it is needed.
             states: proprioception (B, P) in the units of the robot.
+
+        Raises:
+            InvalidArgumentError: the images are not uint8, or the counts do not fit each other.
         """
-        pixels = [self._pixels(each) for each in images]
-        return Inputs(torch.stack(pixels, dim=1), self.prompter(instructions, pixels[0].device), states)
+        cameras = images if isinstance(images, (list, tuple)) else [images]
+        keys = self.options.image_keys
+        if len(cameras) != len(keys):
+            raise InvalidArgumentError(
+                f"Expect `images` for each of the `image_keys` {keys}, {len(keys)}, actually: {len(cameras)}."
+            )
+        pixels = [self._pixels(image_batch(each, self.device)) for each in cameras]
+        texts = [instructions] if isinstance(instructions, str) else list(instructions)
+        counts = [*map(len, pixels), len(texts), *([] if states is None else [len(states)])]
+        if len(set(counts)) != 1 or 0 in counts:
+            raise InvalidArgumentError(
+                f"Expect as many images of each camera, instructions and states, at least 1, actually: {counts}."
+            )
+        return Inputs(torch.stack(pixels, dim=1), self.prompter(texts, pixels[0].device), states)
 
     @torch.no_grad()
     def predict_action(
         self,
-        images: Sequence[Tensor],
-        instructions: Sequence[str],
+        images: Any,
+        instructions: str | Sequence[str],
         states: Tensor | None = None,
         unnorm_key: str | None = None,
     ) -> Tensor:
@@ -214,9 +303,11 @@ class OpenVLAPolicy(Policy):
                 missing or of another length.
         """
         name, statistics = statistics_of(self.checkpoint.statistics, unnorm_key)
-        if kind not in statistics:
+        if kind not in checked(statistics, dict, f"statistics of {name}"):
             raise InvalidArgumentError(f"Expect the statistics of {name!r} to have {kind!r}, actually: none.")
-        bounds = Bounds(statistics[kind], self.platform.bounds, self.margin)
+        bounds = Bounds(
+            checked(statistics[kind], dict, f"statistics of {name}: {kind}"), self.platform.bounds, self.margin
+        )
         if kind == "action" and bounds.dim != self.action_dim:
             raise InvalidArgumentError(
                 f"Expect {name!r} to have actions of the {self.action_dim} numbers of the platform "

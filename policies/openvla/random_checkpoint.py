@@ -11,10 +11,9 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, processors
 from torch import Tensor
 
-from policies.openvla.checkpoint import CONFIG_FILE, PREPROCESSOR_FILE, TOKENIZER_FILE, write_tensors
+from policies.openvla.checkpoint import CONFIG_FILE, OPTIONS_FILE, PREPROCESSOR_FILE, TOKENIZER_FILE, write_tensors
 from policies.openvla.config import LLAMA, SPACE, TOWERS, NetworkConfig, ViTConfig
 from policies.openvla.network import Network
-from policies.openvla.policy import OPTIONS_FILE
 from vla_envs.errors import InvalidArgumentError, check_choice
 from vla_envs.files import atomic_directory
 

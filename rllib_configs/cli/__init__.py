@@ -8,6 +8,7 @@ import sys
 import gymnasium as gym
 
 from vla_envs.errors import VLAEnvsError
+from vla_envs.files import DISK_ERRORS
 
 COMMANDS = {
     "train": "Clone and train a policy by a preset, such as tabletop_ttrl.",
@@ -35,6 +36,13 @@ def main(argv: list[str] | None = None) -> int:
         return importlib.import_module(f"rllib_configs.cli.{command}").main(arguments) or 0
     except (VLAEnvsError, gym.error.Error) as error:
         return _fail(command, str(error))
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        return _fail(command, str(error))
+    except KeyboardInterrupt as error:
+        _fail(command, str(error) or "stopped by SIGINT.")
+        return getattr(error, "exit_code", 130)  # rllib_configs.run.interruption.Stopped has one
     except ImportError as error:
         if (error.name or "").partition(".")[0] in OWN_PACKAGES:
             raise

@@ -22,6 +22,7 @@ from tyro.constructors import (
 )
 
 from vla_envs.errors import InvalidArgumentError, VLAEnvsError
+from vla_envs.strict_json import parse_json
 
 REGISTRY = ConstructorRegistry()
 """What ``tyro.cli`` takes as ``registry``."""
@@ -90,6 +91,6 @@ def _pair(text: str) -> tuple[str, Any]:
     if not equals:
         raise ValueError(f"expected KEY=VALUE, such as suite=libero_goal, not {text!r}")
     try:
-        return key, json.loads(value)
+        return key, parse_json(value)
     except json.JSONDecodeError:
         return key, value

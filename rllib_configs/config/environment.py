@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
@@ -21,6 +20,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from policies.options import Options
 from vla_envs import wrappers
 from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
+from vla_envs.files import expanded
 from vla_envs.registration import find_spec
 from vla_envs.spec import CAMERA_KEYS, STATE, STATE_DIM
 from vla_envs.wrappers import ActionChunk, ActionHistory, EncodeInstruction, TokenizeInstruction
@@ -255,7 +255,7 @@ def _literal_keywords(call: str) -> dict[str, Any]:
 
 def absolute(path: str) -> str:
     """The path from the root: Tune gives its workers other working directories."""
-    return str(Path(path).expanduser().resolve())
+    return str(expanded(path).resolve())
 
 
 def _is_path(value: Any) -> bool:

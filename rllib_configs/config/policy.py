@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
@@ -35,6 +36,10 @@ class TinyPolicyConfig(Options):
             return {"kind": self.kind, "path": absolute(self.path)}
         return {"kind": self.kind, "config": {"head": self.head, **environment.policy_config()}}
 
+    def saved_at(self, path: Path) -> TinyPolicyConfig:
+        """The same for the directory that the policy was saved in."""
+        return self.replace(path=absolute(str(path)))
+
 
 @dataclass(frozen=True)
 class OpenVLAConfig(OpenVLAOptions, Options):
@@ -62,12 +67,18 @@ class OpenVLAConfig(OpenVLAOptions, Options):
         """
         default = vars(OpenVLAOptions())
         given = {name: getattr(self, name) for name, usual in default.items() if getattr(self, name) != usual}
+        if self.base is not None:
+            given["base"] = absolute(self.base)
         usual = {"image_keys": environment.image_keys, "unnorm_key": environment.env_kwargs.get("suite")}
         return {
             "kind": self.kind,
             "path": self.path and absolute(self.path),
             "config": {"unless_saved": usual, **given},
         }
+
+    def saved_at(self, path: Path) -> OpenVLAConfig:
+        """The same for the directory that the policy was saved in, which needs no ``base``."""
+        return self.replace(path=absolute(str(path)), base=None)
 
 
 PolicyConfig = Annotated[

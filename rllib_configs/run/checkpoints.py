@@ -15,9 +15,11 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from policies.interface import Policy, check_finite
+from policies.options import STRICT, read_typed
 from rllib_configs.run.report import CurvePoint
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.files import atomic_directory, sha256_of
+from vla_envs.strict_json import read_json
 
 POLICY = "policy"
 BEST = "best"
@@ -31,6 +33,8 @@ _log = logging.getLogger(__name__)
 @dataclass
 class RunState:
     """What a run knows beside what its algorithm knows."""
+
+    __pydantic_config__ = STRICT
 
     iteration: int = 0
     """Updates so far."""
@@ -87,7 +91,8 @@ class Checkpoints:
             policy.save_pretrained(scratch / POLICY)
             if self.best.is_dir():
                 shutil.copytree(self.best, scratch / BEST)
-            torch.save(training_state, scratch / TRAINING_FILE)
+            with (scratch / TRAINING_FILE).open("wb") as file:  # whose errors say what is wrong
+                torch.save(training_state, file)
             (scratch / RUN_FILE).write_bytes(_STATE.dump_json(state, indent=2))
             (scratch / SUMS_FILE).write_text(json.dumps(_checksums(scratch), indent=2))
         self._remove_all_but_kept(path)
@@ -130,11 +135,11 @@ def _read(path: Path) -> Checkpoint:
     Raises:
         OSError, ValueError, TypeError, NonFiniteError: one is not; the message says which.
     """
-    written, present = dict(json.loads((path / SUMS_FILE).read_text())), _checksums(path)
+    written, present = dict(read_json(path / SUMS_FILE)), _checksums(path)
     changed = sorted(name for name in {*written, *present} if written.get(name) != present.get(name))
     if changed:
         raise ValueError(f"missing or not as written: {', '.join(changed)}")
-    checkpoint = Checkpoint(path, _STATE.validate_json((path / RUN_FILE).read_bytes()))
+    checkpoint = Checkpoint(path, read_typed(_STATE, path / RUN_FILE))
     check_finite(_tensors(checkpoint.training_state()), "It is of a training that failed.")
     return checkpoint
 

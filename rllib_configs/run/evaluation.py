@@ -6,16 +6,20 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from policies.interface import Policy
+from policies.options import STRICT, read_typed
 from rllib_configs.config import EnvironmentConfig
 from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.files import atomic_write_text
 from vla_envs.group import GroupStart, GroupVectorEnv, rollout
 from vla_envs.group.prompts import spread_over_tasks
 from vla_envs.group.vector_env import Act
@@ -38,12 +42,16 @@ PROVENANCE = (
 ATTEMPTS = 3
 """How often a prompt is run until its episode is valid."""
 
+EPISODES_FILE = "episodes.json"
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Episode:
     """How one evaluated episode ended."""
+
+    __pydantic_config__ = STRICT
 
     task: str
     """Its name, where the environment tells one, for instructions may differ; else the instruction."""
@@ -54,6 +62,23 @@ class Episode:
     max_steps: int
     seed: int | None = None
     """Of the scene, where initial states are seeds."""
+
+
+_EPISODES = TypeAdapter(dict[str, list[Episode]])
+
+
+def write_episodes(directory: Path, episodes: dict[str, list[Episode]]) -> None:
+    """Keep the episodes of a run, by the policy that acted in them."""
+    atomic_write_text(directory / EPISODES_FILE, _EPISODES.dump_json(episodes).decode())
+
+
+def read_episodes(directory: Path) -> dict[str, list[Episode]]:
+    """What :func:`write_episodes` wrote.
+
+    Raises:
+        InvalidArgumentError: there is no such file, or it is damaged.
+    """
+    return read_typed(_EPISODES, directory / EPISODES_FILE)
 
 
 def provenance(environment: EnvironmentConfig) -> dict[str, Any]:

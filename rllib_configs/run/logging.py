@@ -6,7 +6,8 @@ import csv
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from functools import partial
+from itertools import chain, takewhile
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from rllib_configs.config import Experiment
 from vla_envs.errors import require_extra
-from vla_envs.files import atomic_path
+from vla_envs.files import atomic_path, set_aside
 
 GROUPS = ("ttrl", "rollout", "throughput", "memory")
 """Parts of RLlib's result whose numbers keep their names, whatever they are."""
@@ -124,10 +125,28 @@ def _read(table: Path) -> dict[int, dict[str, Any]]:
     """Iteration -> what was measured in it; nothing if there is no table yet."""
     if not table.is_file():
         return {}
-    with table.open(newline="") as file:
-        return {
-            int(row["iteration"]): {name: value for name, value in row.items() if value} for row in csv.DictReader(file)
-        }
+    lines = table.read_bytes().decode(errors="replace").splitlines()
+    try:
+        header, *rows = csv.reader(lines, strict=True)
+        if header[:1] != ["iteration"]:
+            raise ValueError(f"its header is {lines[0][:80]!r}")
+    except (csv.Error, ValueError) as error:
+        set_aside(table, error)
+        return {}
+    sound = list(takewhile(partial(_is_sound, header), rows))
+    if len(sound) < len(rows):
+        set_aside(table, f"line {len(sound) + 2} is damaged; the lines before it are kept")
+    return {int(row[0]): {name: cell for name, cell in zip(header, row, strict=True) if cell} for row in sound}
+
+
+def _is_sound(header: Sequence[str], row: Sequence[str]) -> bool:
+    """Whether a row has the cells of the header, which are numbers where they are not empty."""
+    try:
+        int(row[0])
+        [float(cell) for cell in row if cell]
+    except (IndexError, ValueError):
+        return False
+    return len(row) == len(header)
 
 
 def _wandb_run(project: str, directory: Path) -> Any:

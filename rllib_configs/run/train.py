@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
 import torch
-from pydantic import TypeAdapter
 
 from policies.interface import Policy
 from policies.registry import load_policy
@@ -18,16 +18,25 @@ from rllib_configs.algorithm import VLAPPO, VLAPPOConfig
 from rllib_configs.config import Experiment
 from rllib_configs.run.checkpoints import POLICY, Checkpoint, Checkpoints, RunState
 from rllib_configs.run.cloning import clone_expert, load_initial_policy
-from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, provenance
+from rllib_configs.run.cluster import check_address, connect
+from rllib_configs.run.evaluation import (
+    EPISODES_FILE,
+    Episode,
+    evaluate,
+    held_out_prompts,
+    provenance,
+    read_episodes,
+    write_episodes,
+)
+from rllib_configs.run.interruption import Interruption, Stopped
 from rllib_configs.run.logging import MetricsLog, Progress, scalars
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
 from rllib_configs.run.video import record, write_grid
-from vla_envs.errors import InvalidArgumentError, NonFiniteError, require_extra
-from vla_envs.files import atomic_write_text
+from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError, require_extra
+from vla_envs.files import DISK_ERRORS, atomic_write_text, claimed, set_aside
 from vla_envs.spec import Prompt
 
 CONFIG_FILE = "config.json"
-_EPISODES = TypeAdapter(dict[str, list[Episode]])
 
 
 def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
@@ -44,16 +53,19 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """
     # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
     experiment = experiment.resolved()
+    _check_writable(root)
     experiment.environment.check_registered()
-    VLAPPOConfig.from_experiment(experiment).validate()
-    if experiment.wandb_project is not None:
-        require_extra("wandb", "wandb")
-    policy = load_initial_policy(experiment)
-    prompts = _prompts(experiment)
-    run = Run(experiment, _new_directory(root, experiment.name), prompts)
-    run.begin(policy)
-    del policy  # training loads its own, and may need the memory
-    return run.improve()
+    _check(experiment)
+    interruption = Interruption()
+    with interruption.listening():
+        policy = load_initial_policy(experiment)
+        prompts = _prompts(experiment)
+        directory = _new_directory(root, experiment.name)
+        with claimed(directory), _advice(directory):
+            run = Run(experiment, directory, prompts, interruption)
+            run.begin(policy)
+            del policy  # training loads its own, and may need the memory
+            return run.improve()
 
 
 def resume(directory: Path, iterations: int | None = None, time_limit_minutes: float | None = None) -> Path:
@@ -68,9 +80,25 @@ def resume(directory: Path, iterations: int | None = None, time_limit_minutes: f
         The directory.
 
     Raises:
-        InvalidArgumentError: no run, no sound checkpoint, fewer iterations, or more of them than the time limit leaves.
+        InvalidArgumentError: no run, one that another process works on, no sound checkpoint, fewer iterations, or more
+            of them than the time limit leaves.
+        Stopped: a signal has ended the run.
     """
     experiment = load_experiment(directory)
+    _check(experiment)
+    interruption = Interruption()
+    with claimed(directory), interruption.listening(), _advice(directory):
+        return _go_on(experiment, directory, interruption, iterations, time_limit_minutes)
+
+
+def _go_on(
+    experiment: Experiment,
+    directory: Path,
+    interruption: Interruption,
+    iterations: int | None,
+    time_limit_minutes: float | None,
+) -> Path:
+    """Go on with the run of a directory that no other process works on."""
     if iterations is not None:
         if iterations < experiment.iterations:
             raise InvalidArgumentError(
@@ -86,7 +114,7 @@ def resume(directory: Path, iterations: int | None = None, time_limit_minutes: f
             f"The run has trained for {used:.1f} minutes, and its `time_limit_minutes` is {limit}. For more iterations "
             f"raise that too: vla train --resume {directory} --iterations {iterations} --time-limit-minutes MINUTES"
         )
-    run = Run(experiment, directory, _prompts(experiment))
+    run = Run(experiment, directory, _prompts(experiment), interruption)
     run.write_config()
     return run.improve(checkpoint)
 
@@ -101,7 +129,9 @@ def load_experiment(directory: Path) -> Experiment:
     if not path.is_file():
         raise InvalidArgumentError(f"Expect the directory of a run that `vla train` wrote, actually: {directory}.")
     try:
-        return Experiment.from_json(path)
+        experiment = Experiment.from_json(path)
+        experiment.environment.check_registered()
+        return experiment
     except InvalidArgumentError as error:
         raise InvalidArgumentError(
             f"{error} Go on with the version that wrote it, or start a new run from its policy with: "
@@ -116,15 +146,20 @@ class Run:
         experiment: with everything that its environment takes from its policy.
         directory: where the results go.
         prompts: held-out starts of the evaluations.
+        interruption: what signals do.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, prompts: list[Prompt]) -> None:
+    def __init__(
+        self, experiment: Experiment, directory: Path, prompts: list[Prompt], interruption: Interruption | None = None
+    ) -> None:
         self.experiment = experiment
         self.directory = directory
         self.prompts = prompts
         self.progress = Progress(experiment)
         self.checkpoints = Checkpoints(directory, experiment.checkpoints_kept)
         self.state = RunState()
+        self.saved_iteration = -1
+        self.interruption = interruption or Interruption()
         torch.set_num_threads(experiment.resources.torch_threads)
 
     def write_config(self) -> None:
@@ -139,15 +174,15 @@ class Run:
         self.progress.phase("initial policy")
         clone_expert(policy, self.experiment, self.progress.cloned)
         policy.eval().save_pretrained(self.policy_before)
-        self._write_episodes({"before": self._evaluate(policy)})
+        write_episodes(self.directory, {"before": self._evaluate(policy)})
 
     def improve(self, checkpoint: Checkpoint | None = None) -> Path:
         """Train, from the initial policy or from a checkpoint, and report; returns the directory."""
-        before = _EPISODES.validate_json((self.directory / "episodes.json").read_text())["before"]
+        before = self._episodes_before()
         self.progress.phase("starting RLlib" if checkpoint is None else f"going on from {checkpoint.path.name}")
         policy, after = self._train(before, checkpoint)
         policy.save_pretrained(self.directory / "policy")
-        self._write_episodes({"before": before, "after": after})
+        write_episodes(self.directory, {"before": before, "after": after})
         table = success_table(before, after)
         atomic_write_text(self.directory / "success.md", markdown(table) + "\n")
         self._write_video(policy)
@@ -163,21 +198,23 @@ class Run:
         """Train to the end, given the episodes of the initial policy; returns the last policy and its episodes."""
         if checkpoint is not None:
             self.state = checkpoint.state
+            self.saved_iteration = self.state.iteration
         log = MetricsLog(self.directory, self.state.iteration, self.experiment.wandb_project)
-        initial = self.experiment.policy.replace(path=str(self.policy_before.resolve()))
-        algorithm = build_algorithm(self.experiment.replace(policy=initial))
+        algorithm = build_algorithm(self.experiment.replace(policy=self.experiment.policy.saved_at(self.policy_before)))
         try:
             if checkpoint is None:
-                self._add_curve_point(log, algorithm.policy_copy(), before)
-                self._save_checkpoint(algorithm)
+                with self.interruption.postponed():
+                    self._add_curve_point(log, algorithm.policy_copy(), before)
+                    self._save_checkpoint(algorithm)
             else:
                 self.checkpoints.restore_best(checkpoint)
                 algorithm.load_training_state(checkpoint.training_state())
             self._iterate(algorithm, log)
             policy = algorithm.policy_copy()
             after = self._evaluate(policy) if self.state.iteration else before
-            self._add_curve_point(log, policy, after)
-            self._save_checkpoint(algorithm)
+            with self.interruption.postponed():
+                self._add_curve_point(log, policy, after)
+                self._save_checkpoint(algorithm)
             return policy, after
         except NonFiniteError as error:
             sound = self.checkpoints.newest().path
@@ -185,6 +222,13 @@ class Run:
                 f"{str(error).removesuffix('.')}; the last sound checkpoint is {sound}, from whose policy a new run "
                 f"with other settings, such as a lower --ppo.lr, starts by --policy.path {sound / POLICY}"
             ) from None
+        except Stopped:
+            if self._can_be_saved(algorithm):
+                self._save_checkpoint(algorithm)
+            raise
+        except ray.exceptions.RayError as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise WorkerError(f"A process of Ray failed in iteration {self.state.iteration + 1}: {reason}.") from error
         finally:
             log.close()
             algorithm.stop()
@@ -194,21 +238,29 @@ class Run:
         state, experiment = self.state, self.experiment
         started = time.monotonic() - 60 * state.minutes
         while not self._is_over():
-            values = scalars(algorithm.train())
-            state.iteration += 1
-            state.minutes = (time.monotonic() - started) / 60
-            values["time/total_s"] = 60 * state.minutes
-            state.sampled.append(values.get("ttrl/success_rate"))
-            log.write(state.iteration, values)
-            self.progress.trained(state.iteration, values)
-            if self._is_over():
-                break
-            if state.iteration % experiment.evaluation.interval == 0:
+            # First, because a run that was stopped before its evaluation goes on with it.
+            if state.iteration % experiment.evaluation.interval == 0 and not self._is_evaluated():
                 policy = algorithm.policy_copy()
-                self._add_curve_point(log, policy, self._evaluate(policy, experiment.evaluation.curve_episodes))
-            # Where the last gradient step was not finite, the weights may compute nothing that is.
-            if state.iteration % experiment.checkpoint_interval == 0 and not algorithm.nonfinite_steps_in_a_row:
-                self._save_checkpoint(algorithm)
+                episodes = self._evaluate(policy, experiment.evaluation.curve_episodes)
+                with self.interruption.postponed():
+                    self._add_curve_point(log, policy, episodes)
+            with self.interruption.postponed():
+                if state.iteration % experiment.checkpoint_interval == 0 and self._can_be_saved(algorithm):
+                    self._save_checkpoint(algorithm)
+                values = scalars(algorithm.train())
+                state.iteration += 1
+                state.minutes = (time.monotonic() - started) / 60
+                values["time/total_s"] = 60 * state.minutes
+                state.sampled.append(values.get("ttrl/success_rate"))
+                log.write(state.iteration, values)
+                self.progress.trained(state.iteration, values)
+
+    def _is_evaluated(self) -> bool:
+        return any(point.iteration == self.state.iteration for point in self.state.curve)
+
+    def _can_be_saved(self, algorithm: VLAPPO) -> bool:
+        """Whether there is something new; after a gradient step that was not finite, weights may compute nothing."""
+        return self.state.iteration > self.saved_iteration and not algorithm.nonfinite_steps_in_a_row
 
     def _is_over(self) -> bool:
         limit = self.experiment.time_limit_minutes
@@ -228,6 +280,7 @@ class Run:
 
     def _save_checkpoint(self, algorithm: VLAPPO) -> None:
         path = self.checkpoints.save(algorithm.policy_copy(), algorithm.training_state(), self.state)
+        self.saved_iteration = self.state.iteration
         self.progress.saved(path)
 
     def _evaluate(self, policy: Policy, num_episodes: int | None = None) -> list[Episode]:
@@ -236,8 +289,16 @@ class Run:
         environment, evaluation = self.experiment.environment, self.experiment.evaluation
         return evaluate(policy.to(_device()), environment, self.prompts[:num_episodes], evaluation.num_envs)
 
-    def _write_episodes(self, episodes: dict[str, list[Episode]]) -> None:
-        atomic_write_text(self.directory / "episodes.json", _EPISODES.dump_json(episodes).decode())
+    def _episodes_before(self) -> list[Episode]:
+        """Those of the initial policy; where their file is damaged, the same ones once more."""
+        try:
+            return read_episodes(self.directory)["before"]
+        except (InvalidArgumentError, KeyError) as error:
+            set_aside(self.directory / EPISODES_FILE, error)
+        policy = load_policy(self.experiment.policy.kind, path=self.policy_before).eval()
+        before = self._evaluate(policy)
+        write_episodes(self.directory, {"before": before})
+        return before
 
     def _write_video(self, policy: Policy) -> None:
         """Show the initial and the last policy on the same prompts, side by side."""
@@ -254,16 +315,48 @@ class Run:
 
 def build_algorithm(experiment: Experiment) -> VLAPPO:
     """The algorithm on the Ray that runs, or on a local one."""
-    if not ray.is_initialized():
-        # Workers must import this package from wherever the driver did.
-        paths = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-        ray.init(
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": paths}},
-        )
+    connect()
     return VLAPPO(config=VLAPPOConfig.from_experiment(experiment))
+
+
+@contextmanager
+def _advice(directory: Path) -> Iterator[None]:
+    """Say how a run goes on that a signal, the disk or a process of Ray has ended."""
+    try:
+        yield
+    except Stopped as stopped:
+        raise Stopped(stopped.number, _how_to_go_on(directory)) from None
+    except WorkerError as error:
+        raise WorkerError(f"{error} {_how_to_go_on(directory)}") from error
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise VLAEnvsError(f"{error}. {_how_to_go_on(directory)}") from error
+
+
+def _how_to_go_on(directory: Path) -> str:
+    if any((directory / "checkpoints").glob("iteration_*")):
+        return f"Go on with: vla train --resume {directory}"
+    return "Nothing is trained yet: start again."
+
+
+def _check(experiment: Experiment) -> None:
+    """Check what can be checked without hours of work."""
+    VLAPPOConfig.from_experiment(experiment).validate()
+    if experiment.wandb_project is not None:
+        require_extra("wandb", "wandb")
+    check_address()
+
+
+def _check_writable(root: Path) -> None:
+    """Check that directories can be made in a folder, which may be absent, without making one."""
+    existing = next(each for each in (root.absolute(), *root.absolute().parents) if os.path.lexists(each))
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        problem = "cannot be written" if existing.is_dir() else "is no directory"
+        raise InvalidArgumentError(
+            f"Expect runs to go to a directory that can be written, actually: {existing} {problem}. Start from another "
+            "working directory."
+        )
 
 
 def _device() -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -142,26 +143,50 @@ def test_json_gives_back_what_it_was_given(tmp_path_factory, outer):
     assert Outer.from_json(path) == outer
 
 
-def test_what_a_file_does_not_say_is_the_default(path):
-    path.write_text('{"inner": {"share": 1}}')
-    assert Outer.from_json(path) == Outer(inner=Inner(share=1.0))
+def test_what_fields_do_not_say_is_the_default():
+    assert Outer.from_fields({"inner": {"share": 1}}) == Outer(inner=Inner(share=1.0))
+
+
+@pytest.mark.parametrize("lacking", ["size", "inner.share", "inner.weights.left"])
+def test_a_file_says_every_field(path, lacking):
+    """A default in place of one would be another value in silence, and an empty object no options at all."""
+    fields = json.loads(Outer().to_json())
+    *outer, name = lacking.split(".")
+    del reduce(dict.__getitem__, outer, fields)[name]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(InvalidArgumentError, match=rf": Outer lacks its field `{lacking}`\.$"):
+        Outer.from_json(path)
+
+
+def test_an_empty_object_is_no_file_of_options(path):
+    path.write_text("{}")
+    with pytest.raises(InvalidArgumentError, match=r"Outer lacks its field `name`\..* And 5 more\.$"):
+        Outer.from_json(path)
+
+
+def test_a_directory_is_no_file_of_options(path):
+    path.mkdir()
+    with pytest.raises(InvalidArgumentError, match="Is a directory"):
+        Outer.from_json(path)
 
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ('{"width": 3}', "Outer has no field `width`."),
+        ('{"raet": 3}', "Outer has no field `raet`. Did you mean `rate`?"),
+        ('{"inner": {"shares": 3}}', "Outer has no field `inner.shares`. Did you mean `share`?"),
+        ('{"inner": {"weights": {"lfet": 3}}}', "Outer has no field `inner.weights.lfet`. Did you mean `left`?"),
+        ('{"size": 8, "size": 9}', "the key 'size' is there twice"),
+        ('{"anything": ' + "[" * 200 + "]" * 200 + "}", "it is nested deeper than 100 levels"),
         ('{"inner": {"width": 3}}', "Outer has no field `inner.width`."),
         ('{"inner": {"weights": {"right": 3}}}', "Outer has no field `inner.weights.right`."),
         ('{"inner": {"weights": {"left": -1}}}', "Expect `left` to be at least 0, actually: -1.0"),
         ('{"inner": {"share": 2}}', "Expect the `inner.share` to be at most 1, actually: 2."),
         ('{"size": "8"}', "Expect the `size` to be a valid integer, actually: '8'."),
         ('{"size": 0}', "Expect the `size` to be above 0, actually: 0."),
-        ('{"rate": NaN}', "Expect the `rate` to be a finite number, actually: nan."),
-        (
-            '{"inner": {"weights": {"left": NaN}}}',
-            "Expect the `inner.weights.left` to be a finite number, actually: nan.",
-        ),
+        ('{"rate": NaN}', "NaN is no finite number"),
+        ('{"inner": {"weights": {"left": 1e999}}}', "1e999 is no finite number"),
         ('{"flag": "yes"}', "Expect the `flag` to be a valid boolean, actually: 'yes'."),
         ('{"mode": "lazy"}', "Expect the `mode` to be 'fast' or 'slow', actually: 'lazy'."),
         ("[]", "Expect Outer to be an object, actually: []."),

@@ -2,6 +2,7 @@
 
 import pickle
 from functools import partial
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +12,7 @@ from gymnasium.wrappers import TimeAwareObservation
 
 from tests import reach_env
 from tests.vla_envs.libero.conftest import libero_assets  # noqa: F401  (a fixture)
+from vla_envs import registration
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import GroupVectorEnv, VoteConfig, final_state_cluster
 from vla_envs.registration import ENVIRONMENTS, find_spec, register
@@ -33,6 +35,18 @@ def test_an_environment_is_rebuilt_from_its_own_spec():
     rebuilt = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert rebuilt.observation_space == env.observation_space
     assert rebuilt.unwrapped.task_ids == (3,)
+
+
+def test_numbers_of_numpy_and_paths_survive_json():
+    """A recorder writes the spec of what it records, whatever the keywords came from."""
+    env = gym.make("VLA-Tabletop-v0", task_id=np.int64(3), image_size=np.int32(32))
+    rebuilt = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    assert rebuilt.unwrapped.task_ids == (3,)
+    assert env.spec.kwargs == {"task_id": 3, "image_size": 32}
+    assert registration._plain({"root": Path("a") / "b", "tasks": (np.int64(1), [np.float32(0.5)])}) == {
+        "root": str(Path("a") / "b"),
+        "tasks": (1, [0.5]),
+    }
 
 
 def test_a_vector_environment_is_made_from_an_id_with_its_module():

@@ -20,6 +20,8 @@ EnvFns = Sequence[Callable[[], gym.Env]]
 """One constructor per environment."""
 NO_GROUP = -1
 """The id where no prompt was left to start a group at."""
+EPISODE = "episode"
+"""Info key under which Gymnasium's ``RecordEpisodeStatistics`` tells of an ended trajectory."""
 LASTING_KEYS = (*INFO_KEYS, FINAL_STATE)
 """What the info of an idle environment still says; the rest, such as episode statistics, belongs to the step that
 brought it."""
@@ -289,6 +291,8 @@ class Episodes:
         """Control steps of the trajectory."""
         self.returns = np.zeros(num_envs)
         """Sum of the rewards of the trajectory."""
+        self._told = np.zeros(num_envs, bool)
+        """Whose trajectories' statistics an info has told."""
 
     def begin(self, time_steps: Mapping[int, TimeStep]) -> None:
         """Take note of environments that were reset."""
@@ -308,6 +312,7 @@ class Episodes:
             self._show(index, each)
             rewards[index] = each.reward
             self.active[index] = not (each.terminated or each.truncated)
+            self._told[index] = EPISODE in each.info
             if each.valid:
                 self.executed[index] = each.info.get("executed_actions", 1)
                 self.actions[index].append(_executed(actions[index], self._action_shape, each.info))
@@ -337,10 +342,10 @@ class Episodes:
             returns: of all environments; None takes what their steps have paid.
         """
         returns = self.returns if returns is None else returns
-        if not any("episode" in self.infos[index] for index in indices):
-            for index in indices:
+        for index in indices:
+            if not self._told[index]:
                 statistics = {"r": float(returns[index]), "l": len(self.actions[index])}
-                self.infos[index] = {**self.infos[index], "episode": statistics}
+                self.infos[index] = {**self.infos[index], EPISODE: statistics}
 
     def trajectory(self, index: int, place: int, temperature: float) -> Trajectory:
         """What an ended environment of the contract has shown, ``place`` being its place in its group."""
@@ -377,7 +382,7 @@ class Episodes:
     def _forget(self, indices: list[int]) -> None:
         for index in indices:
             self.actions[index] = []
-        self.active[indices] = self.terminated[indices] = self.truncated[indices] = False
+        self.active[indices] = self.terminated[indices] = self.truncated[indices] = self._told[indices] = False
         self.valid[indices] = True
         self.steps[indices] = self.executed[indices] = 0
         self.returns[indices] = 0.0

@@ -168,7 +168,7 @@ class GroupVectorEnv(VectorEnv):
         return self._groups.episodes.active
 
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
+        self, *, seed: int | Sequence[int | None] | NDArray | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start one trajectory in every environment.
 
@@ -179,19 +179,16 @@ class GroupVectorEnv(VectorEnv):
                 (num_envs,), starts these groups only; the others stay as they are.
 
         Raises:
-            InvalidArgumentError: not one seed per environment, or a mask of another shape or type, of parts of a
-                group, of none, or in lockstep.
+            InvalidArgumentError: not one seed per environment, one that is no integer of at least 0, or a mask of
+                another shape or type, of parts of a group, of none, or in lockstep.
         """
         options = dict(options or {})
         groups = self._masked(options.pop("reset_mask", None))
         seeds: dict[int, int | None] = {}
-        if not (seed is None or isinstance(seed, (int, np.integer))):
-            if not isinstance(seed, (list, tuple, np.ndarray)) or len(seed) != self.num_envs:
-                raise InvalidArgumentError(
-                    f"Expect one `seed` for each of {self.num_envs} environments, actually: {seed!r}."
-                )
-            seeds = dict(enumerate(seed[:: self.group_size]))
-            known = [each for each in seeds.values() if each is not None]
+        if isinstance(seed, (Sequence, np.ndarray)):
+            each = _check_seeds(seed, self.num_envs)
+            seeds = dict(enumerate(each[:: self.group_size]))
+            known = [first for first in seeds.values() if first is not None]
             seed = int(np.random.SeedSequence(known).generate_state(1)[0]) if known else None
         super().reset(seed=seed)
         if seed is not None:
@@ -277,11 +274,10 @@ class GroupVectorEnv(VectorEnv):
         if self.vote is not None:
             rewards[:], self._selected[:] = 0.0, False
         for group in np.flatnonzero(ended).tolist():
-            if groups.conclude(group):
-                if self.vote is not None:
-                    rewards[groups.envs_of(group)] = self._vote(group, self.vote)
-                if lockstep and self.group_size > 1:
-                    groups.episodes.add_statistics(groups.envs_of(group), None if self.vote is None else rewards)
+            if groups.conclude(group) and self.vote is not None:
+                rewards[groups.envs_of(group)] = self._vote(group, self.vote)
+            if lockstep and self.group_size > 1:
+                groups.episodes.add_statistics(groups.envs_of(group), None if self.vote is None else rewards)
         if lockstep:
             groups.begin(np.flatnonzero(self._over).tolist(), {}, self.np_random, self.temperatures)
             self._over = ended
@@ -457,6 +453,19 @@ def _check_finite(values: Mapping[str, Any], running: NDArray[np.int64], infos: 
             raise NonFiniteError(
                 f"Expect a finite `{name}` of every environment, actually: {rows[row].tolist()} at {where}."
             )
+
+
+def _check_seeds(seeds: Sequence[Any] | NDArray, num_envs: int) -> list[int | None]:
+    """Return one seed per environment as plain ints, which is what Gymnasium takes."""
+    if len(seeds) != num_envs:
+        raise InvalidArgumentError(f"Expect one `seed` for each of {num_envs} environments, actually: {len(seeds)}.")
+    for seed in seeds:
+        integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+        if seed is not None and not (integer and seed >= 0):
+            raise InvalidArgumentError(
+                f"Expect each `seed` to be None or an integer of at least 0, actually: {seed!r}."
+            )
+    return [None if seed is None else int(seed) for seed in seeds]
 
 
 def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:

@@ -15,13 +15,14 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from gymnasium.error import DependencyNotInstalled
 
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
-from vla_envs.files import atomic_directory, exclusive, sha256_of, user_cache
+from vla_envs.files import atomic_directory, exclusive, expanded, sha256_of, user_cache
+from vla_envs.strict_json import read_json
 
 ENVIRONMENT_VARIABLE = "VLA_LIBERO_ASSETS"
 """Names the asset folder when no argument does."""
@@ -40,6 +41,8 @@ STAND_IN_LIST = "STANDINS.txt"
 """File of a test pack that lists the files which are not the official ones."""
 MANIFEST = "vla-assets.json"
 """File that an installed folder carries: where it came from and the size of each file."""
+KEYS = {"origin", "files"}
+"""Keys of the manifest."""
 MAX_FILES = 20_000
 MAX_BYTES = 4 * 2**30
 """Bounds of a pack; the complete official assets are 585 files of 180 MB."""
@@ -51,7 +54,7 @@ _log = logging.getLogger(__name__)
 def default_target() -> Path:
     """Where assets are installed: ``$VLA_LIBERO_ASSETS``, else ``vla_envs/libero-assets`` in the user's cache."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(named).expanduser() if named else user_cache() / "vla_envs" / "libero-assets"
+    return expanded(named) if named else user_cache() / "vla_envs" / "libero-assets"
 
 
 def find_assets(path: str | os.PathLike[str] | None = None) -> Path:
@@ -61,13 +64,14 @@ def find_assets(path: str | os.PathLike[str] | None = None) -> Path:
         MissingAssetsError: the folder that was named, or every default one, is absent.
         DamagedAssetsError: the folder lacks something.
     """
-    official = Path.home() / ".cache" / "libero" / "assets"
     if path is not None:
-        candidates = [Path(path).expanduser()]
+        candidates = [expanded(path)]
     elif os.environ.get(ENVIRONMENT_VARIABLE):
         candidates = [default_target()]
     else:
-        candidates = [default_target(), official]
+        candidates = [default_target()]
+        with suppress(InvalidArgumentError):  # a user without a home
+            candidates.append(expanded("~/.cache/libero/assets"))
     for folder in candidates:
         if folder.is_dir():
             check_assets(folder)
@@ -116,7 +120,7 @@ def install_assets(source: Path, target: Path | None = None) -> Path:
         DamagedAssetsError: the archive is damaged, unsafe or not an asset pack.
         InvalidArgumentError: ``target`` holds something that is not an asset folder.
     """
-    source = Path(source).expanduser()
+    source = expanded(source)
     if not source.is_file():
         raise MissingAssetsError(f"There is no asset pack at {source}. {_COMMANDS}")
     origin = f"sha256:{sha256_of(source)}"
@@ -173,7 +177,7 @@ def _installation(target: Path | None, origin: str) -> Iterator[tuple[Path, Path
 
 def _checked_target(target: Path | None) -> Path:
     """The target, after making sure that replacing it destroys nothing but an asset folder."""
-    target = (default_target() if target is None else Path(target).expanduser()).absolute()
+    target = (default_target() if target is None else expanded(target)).absolute()
     if not target.exists():
         return target
     replaceable = target.is_dir() and (
@@ -253,10 +257,13 @@ def _finish(folder: Path, origin: str) -> None:
 
 def _read_manifest(folder: Path) -> dict | None:
     try:
-        return json.loads((folder / MANIFEST).read_text())
+        manifest = read_json(folder / MANIFEST)
+        if not (isinstance(manifest, dict) and manifest.keys() == KEYS and isinstance(manifest["files"], dict)):
+            raise ValueError(f"it does not have {' and '.join(sorted(KEYS))}")
+        return manifest
     except FileNotFoundError:
         return None
-    except (ValueError, NotADirectoryError) as error:
+    except (OSError, ValueError) as error:
         raise DamagedAssetsError(f"{folder / MANIFEST} cannot be read ({error}). {_COMMANDS}") from error
 
 

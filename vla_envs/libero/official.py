@@ -10,8 +10,8 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
-from vla_envs.errors import require_extra
-from vla_envs.files import atomic_write_text, user_cache
+from vla_envs.errors import InvalidArgumentError, require_extra
+from vla_envs.files import atomic_write_text, expanded, user_cache
 from vla_envs.libero.suites import INSTALL_COMMAND, PACKAGES, package_folder
+from vla_envs.processes import environment_variables
 
 VERSIONS = {"mujoco": "3.3.7", "robosuite": PACKAGES["robosuite"], "bddl": PACKAGES["bddl"]}
 """Distribution -> the version whose physics and pixels are LIBERO's.
@@ -140,28 +141,9 @@ def quiet_import() -> Iterator[None]:
         # robosuite asserts that it is one of CUDA_VISIBLE_DEVICES, which EGL's numbers do not follow.
         "MUJOCO_EGL_DEVICE_ID": None,
     }
-    with warnings.catch_warnings(), _environment_variables(variables):
+    with warnings.catch_warnings(), environment_variables(variables):
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
-
-
-@contextmanager
-def _environment_variables(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables for a while, or unset those that are None."""
-    before = {name: os.environ.get(name) for name in variables}
-    _set(variables)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def _environment_modules(assets: Path) -> tuple[ModuleType, ModuleType]:
@@ -176,9 +158,10 @@ def _environment_modules(assets: Path) -> tuple[ModuleType, ModuleType]:
 
 def _config_folder(named: str | None) -> Path:
     """The user's LIBERO config folder if there is one, else a private one of ours."""
-    theirs = Path(named) if named else Path.home() / ".libero"
-    if (theirs / "config.yaml").is_file():
-        return theirs
+    with suppress(InvalidArgumentError):  # a user without a home
+        theirs = Path(named) if named else expanded("~/.libero")
+        if (theirs / "config.yaml").is_file():
+            return theirs
     root = package_folder()
     config = {
         "assets": root / "assets",  # unread by hf-libero, which asks get_assets_path()
@@ -190,7 +173,13 @@ def _config_folder(named: str | None) -> Path:
     ours = user_cache() / "vla_envs" / "libero-config"
     text = json.dumps({key: str(path) for key, path in config.items()}, indent=1)  # JSON is YAML
     if not _holds(ours / "config.yaml", text):
-        atomic_write_text(ours / "config.yaml", text)
+        try:
+            atomic_write_text(ours / "config.yaml", text)
+        except OSError as error:
+            raise InvalidArgumentError(
+                f"Expect a folder that can be written for the settings of LIBERO, actually: {ours} ({error}). Name "
+                "another one for what is cached in XDG_CACHE_HOME."
+            ) from error
     return ours
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vla_envs.errors import DependencyNotInstalled, MissingAssetsError, RendererUnavailableError, check_choice
+from vla_envs.files import expanded
 from vla_envs.robotwin.process import PYTHON, RoboTwinProcess, interpreter
 
 ROOT = "ROBOTWIN_PATH"
@@ -119,7 +120,7 @@ def find_checkout(root: str | Path | None = None) -> Checkout:
         raise MissingAssetsError(
             f"Expect the `root` of a RoboTwin checkout, or {ROOT}, actually: neither. Get one with: {CLONE}"
         )
-    path = Path(named).expanduser().absolute()
+    path = expanded(named).absolute()
     if not (path / GLOBALS).is_file():
         raise MissingAssetsError(
             f"Expect a RoboTwin checkout at {path}, but it has no {GLOBALS}. Get one with: {CLONE} {path}"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.errors import VLAEnvsError, WorkerError
+from vla_envs.processes import import_settings
 
 PYTHON = "ROBOTWIN_PYTHON"
 """Environment variable: the interpreter that has RoboTwin's packages, where it is not this one."""
@@ -157,7 +158,8 @@ class RoboTwinProcess:
             stdout=self._log,
             stderr=self._log,
             pass_fds=(connection.fileno(), self._memory),
-            env={**os.environ, "PYTHONHASHSEED": "0"},  # sets of names are walked through when scenes are drawn by lot
+            # Sets of names are walked through when scenes are drawn by lot.
+            env={**os.environ, **import_settings(), "PYTHONHASHSEED": "0"},
             start_new_session=True,
         )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError, WorkerError
-from vla_envs.files import atomic_write_text, exclusive, user_cache
+from vla_envs.files import atomic_write_text, exclusive, expanded, user_cache
+from vla_envs.strict_json import read_json
 
 FILES = {"train": "train_seeds.json", "eval": "eval_seeds.json"}
 """Split -> file of a folder of seeds, as RLinf names them."""
@@ -69,7 +70,7 @@ def read_seeds(source: str | Path | None, tasks: Sequence[str], kept: Path) -> d
     """
     if source is None:
         return {task: _kept(kept, task) for task in tasks}
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.exists():
         raise MissingAssetsError(
             f"Expect `seeds` to be a JSON file or a folder with {' and '.join(FILES.values())}, actually: there is no "
@@ -167,9 +168,9 @@ def _lists_of(folder: Path, split: str) -> dict[str, list[int]]:
 def _lists(path: Path) -> dict[str, list[int]]:
     """Task -> seeds of one file."""
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path)
         return {task: _checked(entry["success_seeds"]) for task, entry in content.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedAssetsError(
             f'Expect {path} to be JSON of the form {{task: {{"success_seeds": [...]}}}}, actually: {error!r}.'
         ) from error

@@ -69,10 +69,10 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
 
     Args:
         env: an environment that observes a dictionary with ``instruction``.
-        length: number of word ids, at least 1; longer instructions are cut.
+        length: number of word ids in 1..256, the bytes of the longest instruction; longer ones are cut.
 
     Raises:
-        InvalidArgumentError: no ``instruction`` in the observation space, or ``length`` below 1.
+        InvalidArgumentError: no ``instruction`` in the observation space, or ``length`` out of range.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -84,8 +84,10 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
     """
 
     def __init__(self, env: gym.Env, length: int = 24) -> None:
-        if length < 1:
-            raise InvalidArgumentError(f"Expect the `length` to be at least 1, actually: {length!r}.")
+        if not 1 <= length <= MAX_INSTRUCTION_LENGTH:  # more would be padding alone
+            raise InvalidArgumentError(
+                f"Expect the `length` to be at least 1 and at most {MAX_INSTRUCTION_LENGTH}, actually: {length!r}."
+            )
         tokens = spaces.Box(0, VOCABULARY_SIZE - 1, (length,), np.int64)
         space = _replaced(env, INSTRUCTION_TOKENS, tokens)
         gym.utils.RecordConstructorArgs.__init__(self, length=length)

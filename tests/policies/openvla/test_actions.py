@@ -43,7 +43,7 @@ def test_what_lies_outside_is_clipped():
     [
         ({"q01": ["x"], "q99": [1.0]}, "lists of numbers"),
         ({"q01": [0.0]}, "no 'q99'"),
-        ({"q01": [0.0], "q99": [1.0, 2.0]}, "one length, actually: 1, 2 and 1"),
+        ({"q01": [0.0], "q99": [1.0, 2.0]}, "one length, actually: \\(1,\\), \\(2,\\), \\(1,\\)"),
     ],
 )
 def test_statistics_that_do_not_fit_are_refused(statistics, message):

@@ -68,7 +68,7 @@ def test_the_largest_micro_batch_fits_and_the_next_does_not():
 
 
 def test_options_that_save_or_cost_memory_are_counted():
-    """A byte of each moment in place of four; a reference as large as the model, unless there are adapters."""
+    """A byte of each moment in place of four; a reference as large as the model, or as its adapters."""
     full = dataclasses.replace(FLOAT32, lora_rank=0)
     plain, small, referred = (
         plan(SIZES["tiny"], dataclasses.replace(full, **changes))
@@ -76,7 +76,8 @@ def test_options_that_save_or_cost_memory_are_counted():
     )
     assert small.optimizer == plain.optimizer / 4
     assert (plain.reference, referred.reference) == (0, plain.parameters)
-    assert plan(SIZES["tiny"], dataclasses.replace(FLOAT32, reference=True)).reference == 0
+    adapted = plan(SIZES["tiny"], dataclasses.replace(FLOAT32, reference=True))
+    assert adapted.reference == adapted.adapters
 
 
 def test_nothing_fits_where_the_parameters_do_not():

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 pytest.importorskip("transformers")
@@ -182,20 +183,128 @@ def test_recomputed_activations_give_the_same_gradients(load, kind):
 
 
 @EVERY_KIND
-@pytest.mark.parametrize("lora_rank", [0, 4])
-def test_what_is_saved_loads_again(load, kind, lora_rank, tmp_path):
-    """With equal log-probabilities and values; adapters are merged, options remembered."""
-    policy, observations = load(kind, lora_rank=lora_rank), observe(2)
-    disturb(policy)
+@pytest.mark.parametrize("options", [{}, {"lora_rank": 4}, {"lora_rank": 4, "dtype": "bfloat16"}])
+def test_what_is_saved_loads_again_bit_for_bit(load, kind, options, tmp_path):
+    """A policy whose adapters were rounded into bfloat16 weights had lost most of its training, which nobody said."""
+    policy, observations = load(kind, **options), observe(2)
+    disturb(policy, spread=1e-4)
     tokens = policy.get_action_and_value(observations).tokens.detach()
     policy.save_pretrained(tmp_path / "policy")
     loaded = load_policy(kind, tmp_path / "policy")
-    assert loaded.options.lora_rank == 0
+    assert loaded.options == policy.options
     assert loaded.options.vision_heads == (2, 3)
+    trained = {name for name, each in policy.named_parameters() if each.requires_grad}
+    assert {name for name, each in loaded.named_parameters() if each.requires_grad} == trained
     for mine, theirs in zip(
         loaded.evaluate_actions(observations, tokens), policy.evaluate_actions(observations, tokens), strict=True
     ):
-        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-4)
+        assert torch.equal(mine, theirs)
+
+
+def test_merged_layers_keep_what_bfloat16_would_round_away(load, tmp_path):
+    """They are float32, in a checkpoint without adapters."""
+    policy = load("openvla_oft", lora_rank=4, dtype="bfloat16")
+    disturb(policy, spread=1e-3)
+    policy.save_merged(tmp_path / "merged")
+    merged = load_policy("openvla_oft", tmp_path / "merged")
+    assert (merged.options.lora_rank, merged.options.dtype) == (0, "float32")
+    assert not (tmp_path / "merged" / "adapter_model.safetensors").exists()
+    layer = policy.network.language_model.lm_head
+    added = merged.network.language_model.lm_head.weight - layer.base_layer.weight.float()
+    torch.testing.assert_close(added, layer.get_delta_weight("default"), rtol=0, atol=1e-7)
+
+
+def test_adapters_alone_load_on_their_base(load, random_checkpoint, tmp_path):
+    """As peft and OpenVLA-OFT leave them; without the base, and on one with adapters, they are refused."""
+    policy, observations, alone = load("openvla_oft", lora_rank=4), observe(2), tmp_path / "alone"
+    disturb(policy)
+    policy.value_head.load_state_dict(load("openvla_oft").value_head.state_dict())
+    policy.save_pretrained(tmp_path / "policy")
+    for folder in (alone, alone / "lora_adapter"):
+        folder.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        shutil.copy(tmp_path / "policy" / name, alone / "lora_adapter")
+    tokens = policy.get_action_and_value(observations).tokens.detach()
+    loaded = load_policy("openvla_oft", alone, {"base": str(random_checkpoint)})
+    assert torch.equal(logp_of(loaded, observations, tokens), logp_of(policy, observations, tokens))
+    loaded.save_pretrained(tmp_path / "whole")
+    whole = load_policy("openvla_oft", tmp_path / "whole")
+    assert torch.equal(logp_of(whole, observations, tokens), logp_of(policy, observations, tokens))
+    with pytest.raises(InvalidArgumentError, match=r"holds adapters alone.*--policy\.base"):
+        load_policy("openvla_oft", alone)
+    with pytest.raises(InvalidArgumentError, match="`base` without adapters"):
+        load_policy("openvla_oft", alone, {"base": str(tmp_path / "policy")})
+    with pytest.raises(InvalidArgumentError, match="Expect no `base`"):
+        load_policy("openvla_oft", tmp_path / "whole", {"base": str(random_checkpoint)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"use_dora": True}, "use_dora=True"),
+        ({"peft_type": "IA3"}, "'LORA' and nothing beside it, actually: IA3"),
+        ({"r": 8}, "of the rank 8 that"),
+        ({"r": 10**12}, "of the rank 1000000000000 that"),
+        ({"r": None}, "r` to be an integer, actually: None"),
+        ({"lora_alpha": "16"}, "lora_alpha` to be a number"),
+    ],
+)
+def test_adapters_that_are_not_what_they_say_are_refused(load, tmp_path, changes, message):
+    """Before anything of their size is made."""
+    load("openvla_oft", lora_rank=4).save_pretrained(tmp_path / "policy")
+    path = tmp_path / "policy" / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises((InvalidArgumentError, DamagedAssetsError), match=message):
+        load_policy("openvla_oft", tmp_path / "policy")
+
+
+def test_adapters_of_another_rank_are_not_trained_instead(load, tmp_path):
+    """Nor are weights used whose adapters went lost."""
+    load("openvla_oft", lora_rank=4).save_pretrained(tmp_path / "policy")
+    with pytest.raises(InvalidArgumentError, match=r"`lora_rank` to be that of the adapters .* 4, actually: 8"):
+        load_policy("openvla_oft", tmp_path / "policy", {"lora_rank": 8})
+    (tmp_path / "policy" / "adapter_model.safetensors").unlink()
+    with pytest.raises(MissingAssetsError, match=r"saved with adapters"):
+        load_policy("openvla_oft", tmp_path / "policy")
+
+
+@pytest.mark.parametrize(
+    ("part", "remedy"),
+    [
+        ("action_head", "host it as 'openvla_oft_l1'"),
+        ("proprio_projector", "host it as 'openvla_oft_l1'"),
+        ("vision_backbone", "no kind hosts"),
+    ],
+)
+def test_a_part_of_a_checkpoint_is_not_left_out(random_checkpoint, tmp_path, part, remedy):
+    """A regression head that is ignored leaves tokens that were never trained: noise that looks like a policy."""
+    folder = shutil.copytree(random_checkpoint, tmp_path / "checkpoint")
+    (folder / f"{part}--5_checkpoint.pt").write_bytes(b"")
+    with pytest.raises(InvalidArgumentError, match=f"'{part}'.*{remedy}"):
+        load_policy("openvla_oft", folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llava"}, "`model_type` .* 'openvla', actually: 'llava'"),
+        ({"num_hidden_layers": 10**12}, "`text_config.num_hidden_layers` to fit the tensors .* actually: 10{12}"),
+        ({"intermediate_size": 7}, "`text_config.intermediate_size` to fit the tensors"),
+        ({"vocab_size": 40000}, "`text_config.vocab_size` to fit the tensors"),
+        ({"max_position_embeddings": 10**12}, "`text_config.max_position_embeddings` of at most"),
+        ({"tie_word_embeddings": True}, "actually: {'tie_word_embeddings': True}"),
+        ({"hidden_size": "32"}, "`text_config.hidden_size` to be a positive integer, actually: '32'"),
+    ],
+)
+def test_a_configuration_that_contradicts_the_tensors_is_refused(random_checkpoint, tmp_path, changes, message):
+    """Before anything is built: a network of 10^12 layers would take all memory."""
+    folder = shutil.copytree(random_checkpoint, tmp_path / "checkpoint")
+    config = json.loads((folder / "config.json").read_text())
+    config.update({key: value for key, value in changes.items() if key == "model_type"})
+    config["text_config"].update({key: value for key, value in changes.items() if key != "model_type"})
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InvalidArgumentError, match=message):
+        load_policy("openvla_oft", folder)
 
 
 def test_what_is_saved_has_the_official_layout(load, random_checkpoint, tmp_path):
@@ -349,6 +458,34 @@ def test_predicting_is_the_originals_call(load, kind):
     )
     assert actions.shape == (2, policy.chunk_size, 7)
     assert torch.equal(actions[..., :6].float(), policy.act(observations)[..., :6])
+
+
+def test_images_of_numpy_and_pillow_are_those_of_torch(load):
+    """A robot's camera gives arrays, a demo images of Pillow, and either one at a time."""
+    policy, images = load("openvla"), observe(1)["image"]
+    expected = policy.predict_action([images], ["open the drawer"])
+    array = images[0].numpy()
+    for given in ([images.numpy()], [array], array, [[array]], Image.fromarray(array), [[Image.fromarray(array)]]):
+        assert torch.equal(policy.predict_action(given, "open the drawer"), expected)
+    with pytest.raises(InvalidArgumentError, match="uint8 tensors, arrays or images of Pillow, actually: float64"):
+        policy.prepare([array / 255.0], ["open the drawer"])
+
+
+@pytest.mark.parametrize(
+    ("images", "instructions", "message"),
+    [
+        (1, 2, r"each of the `image_keys` \('image', 'wrist_image'\), 2, actually: 1"),
+        (3, 2, "2, actually: 3"),
+        (2, 1, r"actually: \[2, 2, 1\]"),
+        (2, 3, r"actually: \[2, 2, 3\]"),
+        (2, 0, r"actually: \[2, 2, 0\]"),
+    ],
+)
+def test_counts_that_do_not_fit_are_refused(load, images, instructions, message):
+    """A camera that is missing, or an instruction for somebody else's image, would go unnoticed."""
+    policy, image = load("openvla_oft", image_keys=("image", "wrist_image")), observe(2)["image"]
+    with pytest.raises(InvalidArgumentError, match=message):
+        policy.prepare([image] * images, ["open the drawer"] * instructions)
 
 
 @EVERY_KIND

@@ -1,6 +1,7 @@
 """The ``vla`` command: which commands there are, and how they end where something is wrong."""
 
 import re
+import runpy
 import sys
 
 import pytest
@@ -41,3 +42,13 @@ def test_a_broken_import_of_our_own_is_no_missing_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "rllib_configs.cli.train", None)
     with pytest.raises(ImportError):
         main(["train"])
+
+
+@pytest.mark.parametrize("module", ["rllib_configs", "rllib_configs.cli"])
+def test_the_command_is_a_module_too(monkeypatch, capsys, module):
+    """Where no script is on the path."""
+    monkeypatch.setattr(sys, "argv", ["vla", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module, run_name="__main__")
+    assert not ended.value.code
+    assert "usage: vla COMMAND" in capsys.readouterr().out

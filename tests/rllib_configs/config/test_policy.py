@@ -104,3 +104,12 @@ def test_a_checkpoint_is_found_from_any_directory(monkeypatch, tmp_path, policy)
     monkeypatch.chdir(tmp_path)
     keywords = policy(path="runs/first/policy").load_keywords(EnvironmentConfig())
     assert keywords["path"] == str(tmp_path / "runs" / "first" / "policy")
+
+
+def test_the_base_of_adapters_is_found_from_any_directory_and_not_needed_once_saved(monkeypatch, tmp_path):
+    """What a run saves has its weights beside it, and a `base` would be refused."""
+    monkeypatch.chdir(tmp_path)
+    policy = OpenVLAConfig(path="adapters", base="base")
+    assert policy.load_keywords(EnvironmentConfig())["config"]["base"] == str(tmp_path / "base")
+    saved = policy.saved_at(Path("runs/first/policy_before"))
+    assert (saved.path, saved.base) == (str(tmp_path / "runs" / "first" / "policy_before"), None)

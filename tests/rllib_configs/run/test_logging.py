@@ -134,6 +134,31 @@ def test_resumed_events_go_on_after_the_checkpoint(resumed):
     assert not curves.get("eval/success_rate")
 
 
+class TestDamaged:
+    """A power cut leaves zeros, a full disk a part of a line, and a person another table."""
+
+    @pytest.mark.parametrize("rest", [b"\0" * 999, b"3,0.5", b"\xff\xfe\n", b"3,high,,,\n", b"x,1,,,\n"])
+    def test_the_rows_before_the_damage_are_kept(self, directory, caplog, rest):
+        """And the file is set aside as it was, with a warning."""
+        damaged = (directory / "progress.csv").read_bytes() + rest
+        (directory / "progress.csv").write_bytes(damaged)
+        log = MetricsLog(directory, iteration=2)
+        log.write(3, {"ttrl/reward": 1.0})
+        log.close()
+        assert [row["ttrl/success_rate"] for row in rows(directory)] == ["0.25", "0.75", ""]
+        assert (directory / "progress.csv.damaged-1").read_bytes() == damaged
+        assert "line 4 is damaged" in caplog.text
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 99, b"time,price\n1,2\n", b'"', b"\xff\xff"])
+    def test_another_table_is_set_aside(self, tmp_path, content):
+        (tmp_path / "progress.csv").write_bytes(content)
+        log = MetricsLog(tmp_path, iteration=2)
+        log.write(3, {"ttrl/reward": 1.0})
+        log.close()
+        assert [row["iteration"] for row in rows(tmp_path)] == ["3"]
+        assert (tmp_path / "progress.csv.damaged-1").read_bytes() == content
+
+
 def test_weights_and_biases_must_be_installed_to_be_used(tmp_path, monkeypatch):
     """The error names the command that does it, before anything is written."""
     monkeypatch.setitem(sys.modules, "wandb", None)

@@ -59,15 +59,20 @@ def train_or_die(self):
     return train(self)
 
 VLAPPO.train = train_or_die
-main(sys.argv[1:])
+sys.exit(main(sys.argv[1:]))
 """
+
+
+def run_script(script, folder, *options):
+    """A finished `vla train` in a process of its own, in a folder."""
+    command = [sys.executable, "-c", script, "train", "tabletop_ttrl", *OPTIONS, *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def run_until_killed(folder, *options):
     """The directory that a killed `vla train` has left."""
-    command = [sys.executable, "-c", KILLED_IN_THE_FIFTH, "train", "tabletop_ttrl", *OPTIONS, *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    process = run_script(KILLED_IN_THE_FIFTH, folder, *options)
     assert process.returncode == -signal.SIGKILL, process.stdout + process.stderr
     return folder / "runs" / "reach"
 
@@ -208,3 +213,17 @@ def test_a_run_with_two_runners_goes_on(whole, tmp_path):
     assert [row["iteration"] for row in rows(directory)] == ["0", "1", "2", "3", "4", "5", "6"]
     assert all(float(row["policy/first_ratio_error"]) < 1e-5 for row in rows(directory)[1:])
     torch.testing.assert_close(weights(directory / "policy"), weights(whole / "policy"), rtol=0.0, atol=1e-5)
+
+
+def test_a_terminated_run_loses_nothing(whole, tmp_path):
+    """It finishes its iteration, writes a checkpoint and says how to go on, which ends as if nothing had been."""
+    process = run_script(KILLED_IN_THE_FIFTH.replace("SIGKILL", "SIGTERM"), tmp_path)
+    assert process.returncode == 128 + signal.SIGTERM, process.stdout + process.stderr
+    directory = tmp_path / "runs" / "reach"
+    assert process.stderr == "vla train: stopped by SIGTERM. Go on with: vla train --resume runs/reach\n"
+    assert (directory / "checkpoints" / "iteration_000005").is_dir()
+    (directory / "episodes.json").write_bytes(b"\0" * 99)  # what a power cut leaves is measured again
+    assert main(["train", "--resume", str(directory)]) == 0
+    assert_equal_weights(directory / "policy", whole / "policy")
+    assert (directory / "success.md").read_text() == (whole / "success.md").read_text()
+    assert measured(directory) == measured(whole)

@@ -74,6 +74,7 @@ def test_every_promised_file_is_there(directory):
     (events,) = {name for name in names if name.startswith("events.out.tfevents")}
     promised = {"config.json", "environment.json", "policy_before", "policy", "best", "checkpoints"}
     promised |= {"progress.csv", "success.md", "episodes.json"}
+    promised.add(".lock")  # who works on the run
     assert names == promised | {events, "learning_curve.png", "before_after.mp4"}
 
 
@@ -146,7 +147,7 @@ def test_an_interrupted_run_leaves_no_half_written_policy(directory, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         train(SHRUNKEN.replace(iterations=1), directory.parent)
     assert not (second / "policy").exists()
-    assert not [path for path in second.iterdir() if path.name.startswith(".")]
+    assert not [path for path in second.iterdir() if path.name.startswith(".") and path.name != ".lock"]
     policy_in(second / "policy_before")
 
 

@@ -192,7 +192,7 @@ def test_a_chunk_of_another_shape_is_refused(shape):
 
 
 def test_films_play_at_the_true_speed():
-    """A film has one frame a step, which is now a chunk; the environment inside keeps its own rate, groups have it too."""
+    """A film has one frame a step, which is a chunk now; the environment inside keeps its own rate."""
     env = gym.make("VLA-Tabletop-v0", image_size=16)
     assert ActionChunk(env, 8).metadata["render_fps"] == env.metadata["render_fps"] / 8 == 2.5
     assert env.metadata["render_fps"] == env.unwrapped.metadata["render_fps"] == 20

@@ -81,3 +81,10 @@ class TestEncodeInstruction:
         """There is nothing to encode."""
         with pytest.raises(InvalidArgumentError, match="to have `instruction`"):
             EncodeInstruction(gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize("length", [0, 257, 2**31])
+def test_a_length_beyond_any_instruction_is_refused(length):
+    """It would be padding alone, up to all memory."""
+    with pytest.raises(InvalidArgumentError, match=f"at least 1 and at most 256, actually: {length}"):
+        TokenizeInstruction(gym.make("VLA-Tabletop-v0"), length)

@@ -8,8 +8,8 @@ import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -21,6 +21,7 @@ from gymnasium.vector.utils import CloudpickleWrapper
 from vla_envs.group.groups import EnvFns, LocalSubEnvs
 from vla_envs.group.workers.observations import SharedObservations, allocate
 from vla_envs.group.workers.process import CLOSE, Answer, Done, Failed, Setup, serve
+from vla_envs.processes import environment_variables, import_settings
 
 GRACE = 5.0
 """Seconds that a process has to end by itself before it is killed, and that a killed one has to be gone."""
@@ -76,7 +77,7 @@ class Worker:
             target=serve, args=(remote, self._memory), daemon=True, name=f"vla_envs worker {self.index}"
         )
         # With the parent's copy of the other end closed, a dead process is the end of the stream.
-        with remote, _environment(self._variables):
+        with remote, environment_variables({**import_settings(), **self._variables}):
             process.start()
         self._process = process
 
@@ -148,18 +149,3 @@ def _limit_waiting(pipe: Connection, seconds: float) -> None:
     with socket.socket(fileno=os.dup(pipe.fileno())) as duplicate:
         duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
         duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that a process started inside has before it imports anything."""
-    before = {name: os.environ.get(name) for name in variables}
-    try:
-        os.environ.update(variables)
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

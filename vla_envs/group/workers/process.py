@@ -24,6 +24,9 @@ from vla_envs.group.workers.observations import SharedObservations
 CLOSE = "close"
 """The command after which the process ends."""
 
+ASKED = ("call", "set_attr")
+"""Commands that do what a caller asks of an environment, so that what goes wrong is the caller's mistake."""
+
 
 class Setup(NamedTuple):
     """What a process hosts."""
@@ -122,7 +125,8 @@ def _answer(command: Callable[[Any], Done], argument: Any) -> Answer:
     except Exception as error:
         text = traceback.format_exc()
         own = (WorkerError, RendererUnavailableError)  # a driver that loses its context is no caller's mistake
-        callers = isinstance(error, (VLAEnvsError, gym.error.Error)) and not isinstance(error, own)
+        callers = command.__name__ in ASKED or isinstance(error, (VLAEnvsError, gym.error.Error))
+        callers = callers and not isinstance(error, own)
         return Refused(error, text) if callers else Failed(f"raised an exception:\n{text}")
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NoReturn
 
 import numpy as np
@@ -74,6 +75,8 @@ class WorkerSubEnvs:
         self._episodes: dict[int, _Episode] = {}
         self._invalid: dict[int, TimeStep] = {}
         """Time steps that tell of faults, until the environment's next step."""
+        self._attributes: dict[int, dict[str, Call]] = {}
+        """What was set on the environments, by the names of the attributes."""
         self._vacant: set[int] = set()
         """Environments without an episode in a process that took another's place."""
         slices = np.array_split(np.arange(len(env_fns)), min(num_workers, len(env_fns)))
@@ -128,18 +131,28 @@ class WorkerSubEnvs:
 
         Raises:
             UnknownAttributeError: one has no such attribute.
-            InvalidArgumentError: the value of the attribute cannot leave its process.
+            InvalidArgumentError: an argument cannot reach the process, or the value of the attribute cannot leave it.
         """
+        _check_sendable(calls)
         results, _ = self._command("call", calls)
         return {index: results.get(index) for index in calls}
 
     def set_attr(self, name: str, values: Mapping[int, Any]) -> None:
-        """Set the attribute of the environments of ``values``; a process that takes another's place has it anew.
+        """Set the attribute of the environments of ``values``, also of a process that takes another's place later.
 
         Raises:
             UnknownAttributeError: one has no such attribute.
+            InvalidArgumentError: a value cannot reach the process.
         """
-        self._command("set_attr", {index: Call(name, (value,)) for index, value in values.items()})
+        calls = {index: Call(name, (value,)) for index, value in values.items()}
+        _check_sendable(calls)
+        before = self._attributes
+        self._attributes = before | {index: before.get(index, {}) | {name: call} for index, call in calls.items()}
+        try:
+            self._command("set_attr", calls)
+        except BaseException:
+            self._attributes = before
+            raise
 
     def close(self) -> None:
         """End all processes; those that take longer than a few seconds are killed."""
@@ -204,6 +217,8 @@ class WorkerSubEnvs:
             worker.start()
             worker.make()
             answer = worker.receive()
+            if isinstance(answer, Done):
+                answer = self._set_again(worker)
             if running and isinstance(answer, Done):
                 worker.send("reset", {index: episode.start for index, episode in running.items()})
                 answer = worker.receive()
@@ -213,6 +228,29 @@ class WorkerSubEnvs:
         stepped = [index for index, episode in running.items() if episode.stepped]
         self._invalid |= {index: answer.results[index]._replace(truncated=True, valid=False) for index in stepped}
         return answer.results
+
+    def _set_again(self, worker: Worker) -> Answer:
+        """Give the environments of a new process the attributes that were set on those before them."""
+        answer: Answer = Done({}, {})
+        known = {index: self._attributes[index] for index in worker.indices if index in self._attributes}
+        for name in dict.fromkeys(name for calls in known.values() for name in calls):
+            worker.send("set_attr", {index: calls[name] for index, calls in known.items() if name in calls})
+            answer = worker.receive()
+            if not isinstance(answer, Done):
+                break
+        return answer
+
+
+def _check_sendable(calls: Mapping[int, Call]) -> None:
+    """Refuse what no pipe carries before a worker is told half of it."""
+    try:
+        ForkingPickler.dumps(calls)
+    except Exception as error:
+        name = next(iter(calls.values())).name
+        raise InvalidArgumentError(
+            f"Expect values for {name!r} that can be sent to a worker process, actually: {error}. "
+            "With num_workers=0 there is no other process."
+        ) from error
 
 
 def _spec_of(make: Callable[[], Any]) -> SubEnvSpec:

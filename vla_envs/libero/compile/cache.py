@@ -33,6 +33,7 @@ from vla_envs.libero.sim.goal import (
 )
 from vla_envs.libero.sim.memory import trim
 from vla_envs.libero.suites import Task
+from vla_envs.strict_json import read_json
 
 SOURCES = (
     "official.py",
@@ -127,7 +128,7 @@ def load(folder: Path) -> CompiledTask:
         scene=(folder / SCENE_FILE).read_text(),
         wiring=Wiring(**{name: values[name] for name in Wiring._fields}),
         initial=ArmState(**{name: values[name] for name in ArmState._fields}),
-        goal=_decode(json.loads((folder / GOAL_FILE).read_text())),
+        goal=_decode(read_json(folder / GOAL_FILE)),
     )
 
 

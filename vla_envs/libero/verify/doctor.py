@@ -19,6 +19,7 @@ from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.render import gl
 from vla_envs.libero.suites import INSTALL_COMMAND, package_folder
 from vla_envs.libero.verify import golden
+from vla_envs.processes import environment_variables, import_settings
 
 PACKAGES = ("numpy", "gymnasium", *official.VERSIONS, "hf-libero", "opencv-python-headless", "torch", "ray")
 """Distributions whose versions are reported."""
@@ -104,9 +105,12 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
     >>> in_fresh_process(divmod, 7, 2)
     (3, 1)
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with environment_variables(import_settings()):  # of the process, which starts here
+        pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        answer = pool.submit(function, *arguments)
+    with pool:
         try:
-            return pool.submit(function, *arguments).result()
+            return answer.result()
         except BrokenProcessPool as error:
             raise WorkerError(
                 f"The process of {function.__name__!r} died: the memory ran out, or a library crashed. "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_write_text
+from vla_envs.files import atomic_path, atomic_write_text
 from vla_envs.wrappers.record import columns, statistics
 from vla_envs.wrappers.record.episode import is_image
 from vla_envs.wrappers.record.statistics import Statistics
@@ -86,10 +85,8 @@ def add_row(
 
 def write_table(folder: Path, name: str, table: pa.Table) -> None:
     """Write a table aside and rename it into place: not beside it, where LeRobot would read what a crash left."""
-    scratch, target = folder / ".incomplete.parquet", folder / name
-    pq.write_table(table, scratch)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(scratch, target)
+    with atomic_path(folder / name, aside=folder) as scratch:
+        pq.write_table(table, scratch)
 
 
 def _statistics(values: NDArray) -> Statistics:

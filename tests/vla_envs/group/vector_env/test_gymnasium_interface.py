@@ -56,13 +56,21 @@ def test_attributes_and_methods_of_the_environments_are_reached(num_workers):
         assert envs.call("num_init_states", 0) == envs.call("num_init_states", task_id=0) == (20,) * 4
         with pytest.raises(UnknownAttributeError, match="'nothing'"):
             envs.get_attr("nothing")
+        with pytest.raises(TypeError, match="num_init_states"):
+            envs.call("num_init_states")
+        with pytest.raises(AttributeError, match="prompt"):
+            envs.set_attr("prompt", None)
         assert envs.step(still(envs))[4]["valid"].all()
 
 
-def test_a_value_that_cannot_leave_its_process_is_refused():
-    """And the workers go on."""
+def test_a_value_that_cannot_cross_between_processes_is_refused():
+    """In either direction, and the workers go on."""
     with closing(GroupVectorEnv([LockedEnv] * 2, 2, num_workers=1)) as envs:
         envs.reset(seed=0)
+        with pytest.raises(InvalidArgumentError, match=r"'max_episode_steps'.*num_workers=0"):
+            envs.set_attr("max_episode_steps", threading.Lock())
+        with pytest.raises(InvalidArgumentError, match=r"'num_init_states'.*num_workers=0"):
+            envs.call("num_init_states", threading.Lock())
         with pytest.raises(InvalidArgumentError, match=r"'lock'.*num_workers=0"):
             envs.call("lock")
         assert envs.step(still(envs))[4]["valid"].all()
@@ -100,6 +108,20 @@ def test_seeds_fix_what_is_drawn_later(mode):
         envs = make(mode=mode, prompts="uniform")
         seen.append([starts_of(envs.reset(seed=seed)[1]) for seed in ([1, 2, 3, 4], None)])
     assert seen[0] == seen[1]
+
+
+def test_seeds_may_be_an_array():
+    """Of NumPy's integers, which Gymnasium itself refuses."""
+    envs = make()
+    expected = starts_of(envs.reset(seed=[5, 6, 7, 8])[1])
+    assert starts_of(envs.reset(seed=np.arange(5, 9))[1]) == expected
+
+
+@pytest.mark.parametrize("seeds", [[1, 2.5, 3, 4], [1, True, 3, 4], [1, 2, 3, -4], "abcd"])
+def test_a_seed_is_an_integer(seeds):
+    """Also where its environment follows the first of its group and would not use it."""
+    with pytest.raises(InvalidArgumentError, match="each `seed` to be None or an integer of at least 0, actually: "):
+        make().reset(seed=seeds)
 
 
 def test_one_seed_for_each_environment():

@@ -372,6 +372,7 @@ def test_a_fault_that_an_environment_tells_of_costs_its_group(num_workers):
         assert infos["valid"].tolist() == infos["active"].tolist() == [True, True, False, False]
         assert truncated.tolist() == [False, False, True, True]
         assert not {"vote", "_valid"} & infos.keys()
+        assert infos["_episode"].tolist() == truncated.tolist()
         assert not rewards.any()
         *_, infos = envs.step(np.zeros((4, 7), np.float32))
     assert infos["valid"].all()

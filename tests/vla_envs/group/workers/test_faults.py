@@ -13,7 +13,7 @@ import pytest
 
 from tests.reach_env import ReachEnv
 from tests.vla_envs.group.faulty_env import EXIT, HANG, KILL, LOSE_CONTEXT, RAISE, SEGFAULT, FaultyEnv
-from vla_envs.errors import WorkerError
+from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group import GroupVectorEnv, VoteConfig
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -75,6 +75,18 @@ def test_a_fault_ends_the_trajectories_of_its_worker_and_no_other(make_envs, cap
     prompt = f"task_id={started['task_id'][3]}, init_state_id={started['init_state_id'][3]}"
     for part in ("Worker 1 (environments 2 to 3)", f"environment 3 ({prompt}; its trajectory is invalid)", cause):
         assert part in caplog.text
+
+
+def test_attributes_that_were_set_outlive_their_process(make_envs):
+    """Or the members of a group would differ from then on. A value that was refused is not set later either."""
+    envs = make_envs(num_workers=1)
+    envs.reset(seed=0)
+    envs.set_attr("max_episode_steps", [5, 6, 7, 8])
+    with pytest.raises(InvalidArgumentError, match="at least 1, actually: 0"):
+        envs.set_attr("max_episode_steps", 0)
+    envs.step(actions(KILL, 3))
+    assert envs.get_attr("max_episode_steps") == (5, 6, 7, 8)
+    assert envs.reset()[1]["max_steps"].tolist() == [5, 6, 7, 8]
 
 
 @pytest.mark.slow

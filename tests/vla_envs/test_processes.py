@@ -1,0 +1,56 @@
+"""What processes of our own import."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from vla_envs.libero.verify.doctor import in_fresh_process
+from vla_envs.processes import environment_variables, import_settings
+
+HOSTILE = "import pathlib; pathlib.Path(__file__).with_name('executed').touch()"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (None, ["/first"]),
+        ("", ["/first"]),
+        (":", ["/first"]),
+        ("/a:", ["/first", "/a"]),
+        (":/a::/b", ["/first", "/a", "/b"]),
+    ],
+)
+def test_no_entry_stands_for_the_working_directory(monkeypatch, own, expected):
+    """As an empty one does, also the one behind a last colon."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if own is not None:
+        monkeypatch.setenv("PYTHONPATH", own)
+    assert import_settings(Path("/first"))["PYTHONPATH"].split(os.pathsep) == expected
+
+
+def test_nothing_at_all_is_no_entry(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", ":")
+    assert import_settings()["PYTHONPATH"] == ""
+
+
+def test_variables_are_set_for_a_while(monkeypatch):
+    """Those that were not there are not there again."""
+    monkeypatch.setenv("VLA_A", "before")
+    monkeypatch.delenv("VLA_B", raising=False)
+    with environment_variables({"VLA_A": None, "VLA_B": "b"}):
+        assert (os.environ.get("VLA_A"), os.environ.get("VLA_B")) == (None, "b")
+    assert (os.environ.get("VLA_A"), os.environ.get("VLA_B")) == ("before", None)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="an older Python cannot be told to be safe")
+def test_a_fresh_process_runs_nothing_of_the_working_directory(tmp_path, monkeypatch):
+    """Which Python puts before everything else where it is started by `-c`, as multiprocessing does."""
+    for name in ("pickle", "socket", "queue", "json", "runpy"):
+        (tmp_path / f"{name}.py").write_text(HOSTILE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{os.environ.get('PYTHONPATH', '')}{os.pathsep}")
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    assert in_fresh_process(divmod, 7, 2) == (3, 1)
+    assert not (tmp_path / "executed").exists()
