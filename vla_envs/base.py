@@ -23,6 +23,8 @@ from vla_envs.errors import (
     UnknownTaskError,
     UnsupportedError,
     check_choice,
+    check_integer,
+    check_numbers,
     warn_once,
 )
 from vla_envs.saved_state import Arrays, SavedState, generator_of
@@ -164,7 +166,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             InvalidActionError: wrong shape, NaN or infinity.
             ResetNeeded: the episode has ended, or none was started.
         """
-        return self.step_chunk(np.asarray(action)[None])
+        return self.step_chunk(check_numbers("action", action, InvalidActionError)[None])
 
     def step_chunk(self, actions: ArrayLike) -> tuple[Observation, float, bool, bool, Info]:
         """Execute ``actions`` (K, A) open loop, stopping where the episode ends.
@@ -252,12 +254,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
     @max_episode_steps.setter
     def max_episode_steps(self, limit: int | None) -> None:
-        integer = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
-        if limit is not None and not (integer and limit >= 1):
-            raise InvalidArgumentError(
-                f"Expect the `max_episode_steps` to be None or an integer of at least 1, actually: {limit!r}."
-            )
-        self._step_limit = None if limit is None else int(limit)
+        self._step_limit = None if limit is None else check_integer("max_episode_steps", limit, 1)
 
     @property
     def _max_episode_steps(self) -> int:
@@ -300,18 +297,14 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     def _check_task_ids(self, task_id: int | Sequence[int] | None) -> tuple[int, ...]:
         if task_id is None:
             return tuple(range(len(self.tasks)))
-        task_ids = (task_id,) if np.isscalar(task_id) else tuple(task_id)  # type: ignore[arg-type]
+        several = isinstance(task_id, (Sequence, np.ndarray)) and not isinstance(task_id, str) and np.ndim(task_id) == 1
+        task_ids = tuple(task_id) if several else (task_id,)  # type: ignore[arg-type]
         if not task_ids:
             raise UnknownTaskError("Expect the `task_id` to name at least one task, actually: an empty sequence.")
         return tuple(self._check_task_id(each) for each in task_ids)
 
     def _check_task_id(self, task_id: Any) -> int:
-        if not _is_index(task_id, len(self.tasks)):
-            raise UnknownTaskError(
-                f"Expect the `task_id` to be an integer from 0 to {len(self.tasks) - 1} "
-                f"for suite {self.suite!r}, actually: {task_id!r}."
-            )
-        return int(task_id)
+        return check_integer("task_id", task_id, 0, len(self.tasks) - 1, UnknownTaskError, of=f"suite {self.suite!r}")
 
     def _check_saved(self, state: Any) -> None:
         if not isinstance(state, SavedState):
@@ -327,12 +320,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         task_id = self._check_task_id(state.prompt[0])
         self._check_init_state_id(task_id, state.prompt[1])
         limit = self.max_episode_steps or self._horizon(task_id)
-        steps = state.elapsed_steps
-        if not _is_index(steps, limit + 1 if state.ended else limit):
-            raise InvalidArgumentError(
-                f"Expect the saved episode to have steps left of this environment's {limit}, "
-                f"actually: {steps!r} elapsed."
-            )
+        check_integer("elapsed_steps", state.elapsed_steps, 0, limit if state.ended else limit - 1)
         if not isinstance(state.ended, (bool, np.bool_)) or not isinstance(state.options, dict):
             raise InvalidArgumentError(
                 "Expect the saved `ended` to be a bool and `options` a dict, "
@@ -368,13 +356,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         return Prompt(task_id, self._check_init_state_id(task_id, init_state_id))
 
     def _check_init_state_id(self, task_id: int, init_state_id: Any) -> int:
-        count = self.num_init_states(task_id)
-        if not _is_index(init_state_id, count):
-            raise UnknownInitStateError(
-                f"Expect the `init_state_id` of task {task_id} to be an integer from 0 to {count - 1}, "
-                f"actually: {init_state_id!r}."
-            )
-        return int(init_state_id)
+        last = self.num_init_states(task_id) - 1
+        return check_integer("init_state_id", init_state_id, 0, last, UnknownInitStateError, of=f"task {task_id}")
 
     def _displace_gripper(self, offset: NDArray[np.float64]) -> None:
         target = self._gripper_position() + offset
@@ -385,15 +368,13 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             self._apply(action)
 
     def _check_actions(self, actions: ArrayLike) -> NDArray[np.float64]:
-        chunk = np.asarray(actions, dtype=np.float64)
+        chunk = check_numbers("action", actions, InvalidActionError)
         (dim,) = self.action_space.shape  # type: ignore[misc]
         if chunk.ndim != 2 or chunk.shape[1] != dim or len(chunk) == 0:
             raise InvalidActionError(
                 f"Expect the action to have shape ({dim},), or a chunk (K, {dim}) with K >= 1, "
                 f"actually: {chunk.shape[1:] if len(chunk) == 1 else chunk.shape}."
             )
-        if not np.isfinite(chunk).all():
-            raise InvalidActionError(f"Expect every number of the action to be finite, actually: {chunk.tolist()}.")
         space: gym.spaces.Box = self.action_space  # type: ignore[assignment]
         return np.clip(chunk, space.low, space.high)
 
@@ -477,12 +458,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
 
 def _check_gripper_offset(value: Any) -> NDArray[np.float64]:
-    offset = np.array(value, np.float64)
-    if offset.shape != (3,) or not np.isfinite(offset).all():
+    offset = check_numbers("gripper_offset", value)
+    if offset.shape != (3,):
         raise InvalidArgumentError(f"Expect the `gripper_offset` to be three finite numbers (m), actually: {value!r}.")
     return offset
-
-
-def _is_index(value: Any, count: int) -> bool:
-    integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return integer and 0 <= int(value) < count

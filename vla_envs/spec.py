@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import read_from_shared_memory
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.errors import check_choice, check_integer
 
 # Observation keys.
 IMAGE = "image"
@@ -81,6 +82,9 @@ tasks of a suite. The infos of a group have it for ended trajectories only."""
 class InstructionSpace(spaces.Text):
     """The space of instructions, which names what makes numbers of them.
 
+    Its texts also arrive through the shared memory of Gymnasium's AsyncVectorEnv, which reads those of any other Text
+    space once, before there are any.
+
     Code that knows no texts refuses them with an error that quotes the space, such as "No default encoder config for
     obs space" of RLlib.
 
@@ -93,6 +97,36 @@ class InstructionSpace(spaces.Text):
 
     def __repr__(self) -> str:
         return f"Text({self.min_length}, {self.max_length}; as numbers: vla_envs.wrappers.TokenizeInstruction)"
+
+
+@read_from_shared_memory.register(InstructionSpace)
+class SharedTexts(Sequence[str]):
+    """The texts (n,) that lie in shared memory now; a copy is the tuple of them, which stays as it is.
+
+    Args:
+        space: whose texts they are.
+        memory: as Gymnasium makes it for n texts of the space.
+        n: number of texts.
+    """
+
+    def __init__(self, space: spaces.Text, memory: Any, n: int) -> None:
+        self._space, self._memory, self._n = space, memory, n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._texts()[index]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> tuple[str, ...]:
+        return self._texts()
+
+    def __repr__(self) -> str:
+        return repr(self._texts())
+
+    def _texts(self) -> tuple[str, ...]:
+        read_now: Any = read_from_shared_memory.dispatch(spaces.Text)
+        return read_now(self._space, self._memory, self._n)
 
 
 class Prompt(NamedTuple):
@@ -131,11 +165,7 @@ def to_numpy(info: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_image_size(image_size: int) -> int:
     """Return ``image_size`` as an int, or raise when it is not an integer of 16..1024 pixels."""
-    if isinstance(image_size, bool) or not isinstance(image_size, (int, np.integer)) or not 16 <= image_size <= 1024:
-        raise InvalidArgumentError(
-            f"Expect the `image_size` to be an integer from 16 to 1024 (pixels), actually: {image_size!r}."
-        )
-    return int(image_size)
+    return check_integer("image_size", image_size, 16, 1024)
 
 
 def action_space(dim: int = ACTION_DIM) -> spaces.Box:

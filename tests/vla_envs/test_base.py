@@ -147,7 +147,7 @@ def test_bounds_follow_the_task() -> None:
     """Initial state 6 exists in the second task only."""
     env = Counting()
     env.reset(options={"task_id": 1, "init_state_id": 6})
-    with pytest.raises(UnknownInitStateError, match="task 0 to be an integer from 0 to 5, actually: 6"):
+    with pytest.raises(UnknownInitStateError, match="of task 0 to be an integer from 0 to 5, actually: 6"):
         env.reset(options={"task_id": 0, "init_state_id": 6})
 
 

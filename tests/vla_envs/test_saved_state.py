@@ -110,7 +110,7 @@ DAMAGED = {
     "prompt": ({"prompt": 7}, "two integers, actually: 7"),
     "task": ({"prompt": (99, 0)}, "`task_id`"),
     "init state": ({"prompt": (0, 100)}, "`init_state_id`"),
-    "steps": ({"elapsed_steps": 80}, "of this environment's 80, actually: 80"),
+    "steps": ({"elapsed_steps": 80}, "`elapsed_steps` to be an integer from 0 to 79, actually: 80"),
     "negative steps": ({"elapsed_steps": -1}, "actually: -1"),
     "no steps": ({"elapsed_steps": 1.5}, "actually: 1.5"),
     "ended": ({"ended": "no"}, "`ended`"),

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, check_integer
 from vla_envs.group.trajectory import Trajectory
 
 Outcome = Hashable | None
@@ -87,9 +87,7 @@ def efficiency_bucket(n_buckets: int) -> Callable[[Trajectory], int]:
     >>> efficiency_bucket(4)(Trajectory(True, steps=100, max_steps=200, task_reward=1.0))
     2
     """
-    if not isinstance(n_buckets, (int, np.integer)) or n_buckets < 1:
-        raise InvalidArgumentError(f"Expect `n_buckets` to be an integer of at least 1, actually: {n_buckets}.")
-    return partial(_bucket_of, n_buckets=n_buckets)
+    return partial(_bucket_of, n_buckets=check_integer("n_buckets", n_buckets, 1))
 
 
 def _bucket_of(trajectory: Trajectory, n_buckets: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, check_integer
 from vla_envs.spec import TEMPERATURE
 
 
@@ -27,8 +27,7 @@ def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDAr
     >>> temperature_schedule(4).tolist()
     [0.6000000238418579, 0.699999988079071, 0.800000011920929, 0.8999999761581421]
     """
-    if n < 1:
-        raise InvalidArgumentError(f"Expect `n` to be at least 1, actually: {n}.")
+    n = check_integer("n", n, 1)
     if not (0 < base < np.inf and 0 <= spread < np.inf):
         raise InvalidArgumentError(f"Expect `base` above 0 and `spread` at least 0, actually: {base} and {spread}.")
     return np.linspace(base, base + spread, n, dtype=np.float32)

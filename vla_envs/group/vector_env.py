@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, check_choice
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, check_choice, check_integer
 from vla_envs.group.groups import Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
@@ -141,7 +141,8 @@ class GroupVectorEnv(VectorEnv):
         # Gymnasium closes a vector environment even when its constructor has failed.
         self.sub_envs: SubEnvs = LocalSubEnvs(())
         check_choice("mode", mode, MODES)
-        if not env_fns or group_size < 1 or len(env_fns) % group_size:
+        group_size = check_integer("group_size", group_size, 1)
+        if not env_fns or len(env_fns) % group_size:
             raise InvalidArgumentError(
                 f"Expect the `group_size` to divide the number of environments ({len(env_fns)}), "
                 f"actually: {group_size}."

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.errors import InvalidArgumentError, check_choice, check_integer, check_number
 from vla_envs.group.advantages import NSR, W_REINFORCE, Estimator, group_advantages
 from vla_envs.group.outcomes import Outcome, OutcomeFn, env_success, noisy, outcomes_of, says_success
 from vla_envs.group.selection import Selection, select_top_k
@@ -147,21 +147,18 @@ class VoteConfig:
     def __post_init__(self) -> None:
         check_choice("rule", self.rule, get_args(Rule))
         check_choice("select", self.select, get_args(Selection))
-        _check_count("n_votes_per_prompt", self.n_votes_per_prompt, 2)
-        _check_count("n_samples_per_prompt", self.n_samples_per_prompt, 1)
-        _check_count("n_verdicts", self.n_verdicts, 1)
+        check_integer("n_votes_per_prompt", self.n_votes_per_prompt, 2)
+        check_integer("n_samples_per_prompt", self.n_samples_per_prompt, 1)
+        check_integer("n_verdicts", self.n_verdicts, 1)
+        check_number("min_confidence_ratio", self.min_confidence_ratio, 0, 1)
+        check_number("vote_share", self.vote_share, 0, 1)
         if self.n_samples_per_prompt > self.n_votes_per_prompt:
             raise InvalidArgumentError(
                 f"Expect `n_samples_per_prompt` to be at most `n_votes_per_prompt` ({self.n_votes_per_prompt}), "
                 f"actually: {self.n_samples_per_prompt}."
             )
-        if not 0.0 <= self.min_confidence_ratio < 1.0:
-            raise InvalidArgumentError(
-                "Expect `min_confidence_ratio` to be at least 0 and below 1, because no ratio exceeds 1, "
-                f"actually: {self.min_confidence_ratio}."
-            )
-        if not 0.0 <= self.vote_share <= 1.0:
-            raise InvalidArgumentError(f"Expect `vote_share` to be from 0 to 1, actually: {self.vote_share}.")
+        if self.min_confidence_ratio == 1:
+            raise InvalidArgumentError("Expect `min_confidence_ratio` to be below 1, because no ratio exceeds 1.")
         if self.rule == "denoise" and self.weight is not None:
             raise InvalidArgumentError(
                 "Expect no `weight` for the rule 'denoise', because trajectories do not vote there, "
@@ -183,11 +180,6 @@ class VoteConfig:
                 f"that do not tie have a ratio of at least {lowest:.3g}. Give that or more, or 0.5 for any majority.",
                 stacklevel=4,
             )
-
-
-def _check_count(name: str, value: int, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < lowest:
-        raise InvalidArgumentError(f"Expect `{name}` to be an integer of at least {lowest}, actually: {value!r}.")
 
 
 VOTE, ENVIRONMENT, NONE = "vote", "environment", "none"

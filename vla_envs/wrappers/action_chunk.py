@@ -11,7 +11,10 @@ from gymnasium import spaces
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidActionError, InvalidArgumentError
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, check_integer
+
+MAX_CHUNK_SIZE = 1000
+"""Longer than an episode of any task, and a space that fits into memory."""
 
 _TRANSPARENT = (OrderEnforcing, PassiveEnvChecker)
 """Wrappers that change nothing in a step, so that ``step_chunk`` may be called behind them."""
@@ -30,17 +33,21 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
     RewardWrapper or ActionWrapper it is stepped action by action, and still drawn once; under any other wrapper every
     step is drawn, so wrappers of observations belong outside. Any other environment is stepped in a loop.
 
+    ``metadata["render_fps"]`` is that of steps, so that films of one frame a step play at the true speed. A wrapper
+    that measures time against ``spec.max_episode_steps``, which counts control steps, such as Gymnasium's
+    TimeAwareObservation, belongs inside.
+
     A vector version is not needed: wrap the environments before they are vectorized.
 
     Args:
         env: an environment with a one-dimensional Box action space (A,).
-        chunk_size: K, at least 1. The action space becomes ``Box(low, high, (K, A))``.
+        chunk_size: K, from 1 to 1000. The action space becomes ``Box(low, high, (K, A))``.
         flat: makes it ``Box(low, high, (K * A,))``, one action after the other, for learners that only know vectors of
             actions: RLlib's own PPO and SAC, Tianshou, CleanRL, PufferLib.
 
     Raises:
-        InvalidArgumentError: ``chunk_size`` below 1, or another kind of action space, such as that of another
-            ActionChunk.
+        InvalidArgumentError: a ``chunk_size`` that is no integer of this range, or another kind of action space, such
+            as that of another ActionChunk.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -58,8 +65,7 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         space = env.action_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")
-        if chunk_size < 1:
-            raise InvalidArgumentError(f"Expect the `chunk_size` to be at least 1, actually: {chunk_size!r}.")
+        chunk_size = check_integer("chunk_size", chunk_size, 1, MAX_CHUNK_SIZE)
         gym.utils.RecordConstructorArgs.__init__(self, chunk_size=chunk_size, flat=flat)
         gym.Wrapper.__init__(self, env)
         self.chunk_size = chunk_size
@@ -71,6 +77,8 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
             np.tile(space.high, tiles),
             dtype=space.dtype,  # type: ignore[arg-type]
         )
+        if fps := env.metadata.get("render_fps"):
+            self.metadata = {**env.metadata, "render_fps": fps / chunk_size}  # a step is drawn once
         self._chunked = _behind(_TRANSPARENT, env, "step_chunk")
         self._drawn_once = _behind(_BLIND, env, "unobserved")
 

@@ -10,12 +10,15 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import check_integer
 from vla_envs.wrappers.action_chunk import executed_actions
 from vla_envs.wrappers.checks import actions_of, dictionary_of
 
 ACTION_HISTORY = "action_history"
 """Observation key: (length, A), the executed actions, the latest in the last row; 0 before the first one."""
+
+
+MAX_LENGTH = 1000
 
 
 class ActionHistory(gym.Wrapper, gym.utils.RecordConstructorArgs):
@@ -30,10 +33,10 @@ class ActionHistory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     Args:
         env: an environment that observes a dictionary, with a Box action space (A,), or (K, A) of an ActionChunk.
-        length: number of actions, at least 1.
+        length: number of actions, from 1 to 1000.
 
     Raises:
-        InvalidArgumentError: another kind of space, or ``length`` below 1.
+        InvalidArgumentError: another kind of space, or a ``length`` outside its range.
 
     Example:
         >>> import gymnasium as gym, vla_envs
@@ -48,8 +51,7 @@ class ActionHistory(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def __init__(self, env: gym.Env, length: int = 5) -> None:
         observations = dictionary_of(env)
         space = actions_of(env)
-        if length < 1:
-            raise InvalidArgumentError(f"Expect the `length` to be at least 1, actually: {length!r}.")
+        length = check_integer("length", length, 1, MAX_LENGTH)
         gym.utils.RecordConstructorArgs.__init__(self, length=length)
         gym.Wrapper.__init__(self, env)
         self.length = length

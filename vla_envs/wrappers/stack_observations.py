@@ -10,9 +10,12 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.errors import check_choice, check_integer
 from vla_envs.spec import STATE
 from vla_envs.wrappers.checks import dictionary_of, image_keys
+
+MAX_LENGTH = 100
+"""Of images of 1024 pixels this is 300 MB."""
 
 
 class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
@@ -26,7 +29,7 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     Args:
         env: an environment that observes a dictionary.
-        length: number of values, at least 1.
+        length: number of values, from 1 to 100.
         keys: the keys to stack, each with a Box space; None takes every image and ``state``.
 
     Raises:
@@ -45,8 +48,7 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
     def __init__(self, env: gym.Env, length: int = 4, keys: Sequence[str] | None = None) -> None:
         observations = dictionary_of(env)
         boxes = {key: space for key, space in observations.items() if isinstance(space, spaces.Box)}
-        if length < 1:
-            raise InvalidArgumentError(f"Expect the `length` to be at least 1, actually: {length!r}.")
+        length = check_integer("length", length, 1, MAX_LENGTH)
         gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=keys)
         gym.Wrapper.__init__(self, env)
         self.keys = _default_keys(boxes) if keys is None else tuple(keys)

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.errors import InvalidArgumentError, check_choice, check_number
 from vla_envs.rewards import (
     efficiency_reward,
     energy_penalty,
@@ -64,8 +64,7 @@ class NoisySuccess(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, p: float) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise InvalidArgumentError(f"Expect the probability `p` to be from 0 to 1, actually: {p!r}.")
+        p = check_number("p", p, 0, 1)
         refuse_outside(
             self,
             env,

@@ -191,10 +191,24 @@ def test_a_chunk_of_another_shape_is_refused(shape):
         env.step(np.zeros(shape))
 
 
+def test_films_play_at_the_true_speed():
+    """A film has one frame a step, which is a chunk now; the environment inside keeps its own rate."""
+    env = gym.make("VLA-Tabletop-v0", image_size=16)
+    assert ActionChunk(env, 8).metadata["render_fps"] == env.metadata["render_fps"] / 8 == 2.5
+    assert env.metadata["render_fps"] == env.unwrapped.metadata["render_fps"] == 20
+    groups = gym.make_vec("VLA-Tabletop-v0", 2, group_size=2, wrap=lambda env: ActionChunk(env, 8), image_size=16)
+    assert groups.metadata["render_fps"] == 2.5
+
+
+@pytest.mark.parametrize("chunk_size", [0, -1, 1.0, True, "8", None, 2**31])
+def test_a_size_that_is_none_is_refused(chunk_size):
+    """Before anything of that size is made."""
+    with pytest.raises(InvalidArgumentError, match="`chunk_size` to be an integer from 1 to 1000, actually"):
+        ActionChunk(ReachEnv(), chunk_size)
+
+
 def test_bad_constructions_are_refused():
-    """No actions in a chunk, or actions that are not vectors."""
-    with pytest.raises(InvalidArgumentError, match="at least 1"):
-        ActionChunk(ReachEnv(), 0)
+    """Actions that are not vectors."""
     with pytest.raises(InvalidArgumentError, match="Discrete"):
         ActionChunk(gym.make("CartPole-v1"), 2)
 

@@ -82,7 +82,7 @@ def test_no_action_yet_lies_in_the_space_of_any_bounds():
     ("env_id", "length", "message"),
     [
         ("Pendulum-v1", 2, "Expect the observation space to be a Dict"),
-        ("tests.reach_env:VLA-Reach-v0", 0, "`length` to be at least 1, actually: 0"),
+        ("tests.reach_env:VLA-Reach-v0", 0, "`length` to be an integer from 1 to 1000, actually: 0"),
     ],
 )
 def test_bad_constructions_are_refused(env_id, length, message):

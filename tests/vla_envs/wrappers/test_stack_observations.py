@@ -84,7 +84,7 @@ def test_images_are_stacked_once():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"length": 0}, "`length` to be at least 1, actually: 0"),
+        ({"length": 0}, "`length` to be an integer from 1 to 100, actually: 0"),
         ({"keys": ["instruction"]}, "`keys` to be one of 'image', 'state', actually: 'instruction'"),
         ({"keys": ["depth"]}, "`keys` to be one of 'image', 'state', actually: 'depth'"),
     ],

@@ -111,10 +111,10 @@ class TestNoisySuccess:
             rewards = [env.step(np.zeros((5, 7)))[1] for _ in range(3)]
             assert rewards == [0.0, 0.0, 1.0]
 
-    @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan")])
+    @pytest.mark.parametrize("p", [-0.1, 1.5, float("nan"), True, "0.5"])
     def test_what_is_no_probability_is_refused(self, p):
         """0 to 1."""
-        with pytest.raises(InvalidArgumentError, match="`p` to be from 0 to 1"):
+        with pytest.raises(InvalidArgumentError, match="`p` to be a number from 0 to 1"):
             NoisySuccess(gym.make("tests.reach_env:VLA-Reach-v0"), p)
 
 

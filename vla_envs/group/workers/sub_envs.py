@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError
 
-from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.errors import InvalidArgumentError, WorkerError, check_integer
 from vla_envs.group.groups import Call, EnvFns, SubEnvSpec, TimeStep, prompt_of
 from vla_envs.group.starts import Start
 from vla_envs.group.workers.handle import GRACE, Worker
@@ -66,8 +66,7 @@ class WorkerSubEnvs:
         worker_timeout: float,
         worker_env: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
-        if num_workers < 1:
-            raise InvalidArgumentError(f"Expect `num_workers` to be at least 1, actually: {num_workers}.")
+        num_workers = check_integer("num_workers", num_workers, 1)
         if not 0 < worker_timeout < np.inf:
             raise InvalidArgumentError(
                 f"Expect the `worker_timeout` to be a positive number of seconds, actually: {worker_timeout}."

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.camera import CameraOffset
-from vla_envs.errors import InvalidArgumentError, require_extra
+from vla_envs.errors import InvalidArgumentError, check_integer, check_number, require_extra
 from vla_envs.spec import IMAGE, INSTRUCTION
 from vla_envs.wrappers.checks import dictionary_of, image_keys, refuse_outside
 from vla_envs.wrappers.perturb.axes import InitialPose, Light, Noise, draw_camera, warp
@@ -121,8 +121,7 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         self.axes = tuple(axis for axis in AXES if switches[axis])
         if not self.axes:
             raise InvalidArgumentError(f"Expect one of {', '.join(AXES)} to be True, actually: none.")
-        if not 0.0 <= severity <= 1.0:
-            raise InvalidArgumentError(f"Expect the `severity` to be from 0 to 1, actually: {severity!r}.")
+        severity = check_number("severity", severity, 0, 1)
         observations = dictionary_of(env)
         reset_options = getattr(env.unwrapped, "reset_options", ())
         self._image_keys = image_keys(observations) if {"camera", "light", "noise"} & set(self.axes) else ()
@@ -212,6 +211,4 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
 
 def _check_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InvalidArgumentError(f"Expect the `{PERTURBATION_SEED}` to be an integer from 0, actually: {seed!r}.")
-    return int(seed)
+    return check_integer(PERTURBATION_SEED, seed, 0)

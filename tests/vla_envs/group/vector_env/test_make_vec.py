@@ -1,5 +1,7 @@
 """``gymnasium.make_vec`` in every vectorization mode."""
 
+from contextlib import closing
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -14,9 +16,6 @@ MODES = ["sync", "async", "vector_entry_point"]
 def check(env_id, mode, vector_kwargs=None, **kwargs):
     """Two environments take a step, under Gymnasium's next-step autoreset, and see what one alone sees."""
     kwargs = {"task_id": 0, "image_size": 32, **kwargs}
-    if mode == "async":
-        # Gymnasium's shared memory shows strings as they were before the first reset: all characters the first.
-        vector_kwargs = {"shared_memory": False, **(vector_kwargs or {})}
     envs = gym.make_vec(f"vla_envs:{env_id}", 2, mode, vector_kwargs, **kwargs)
     alone = gym.make(f"vla_envs:{env_id}", **kwargs)
     instruction = alone.reset(seed=0)[0]["instruction"]
@@ -38,6 +37,33 @@ def check(env_id, mode, vector_kwargs=None, **kwargs):
 def test_the_tabletop_is_vectorized(mode):
     """Gymnasium's own vector environments take it as it is."""
     check("VLA-Tabletop-v0", mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "vector_kwargs"),
+    [
+        ("sync", {}),
+        ("sync", {"copy": False}),
+        ("async", {}),
+        ("async", {"copy": False}),
+        ("async", {"shared_memory": False}),
+        ("vector_entry_point", {}),
+    ],
+    ids=str,
+)
+def test_every_episode_shows_its_own_instruction(mode, vector_kwargs):
+    """Also after restarts, and what was shown before stays where observations are copied."""
+    options = {"image_size": 16, "max_episode_steps": 2, "split": "train"}
+    with closing(gym.make_vec("VLA-Tabletop-v0", 2, mode, vector_kwargs, **options)) as envs:
+        observations, infos = envs.reset(seed=0)
+        first, tasks = observations["instruction"], [tuple(infos["task"])]
+        assert tuple(first) == tasks[0]
+        for _ in range(8):
+            observations, *_, infos = envs.step(envs.action_space.sample())
+            tasks.append(tuple(infos["task"]))
+            assert tuple(observations["instruction"]) == tasks[-1]
+        assert len(set(tasks)) > 1
+        assert not vector_kwargs.get("copy", True) or tuple(first) == tasks[0]
 
 
 @pytest.mark.slow
