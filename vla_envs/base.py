@@ -142,8 +142,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         Raises:
             UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
             InvalidArgumentError: an option whose name is nearly one of these, one of them that this environment lacks,
-                or an offset that is none. Options of any other name belong to other code: they are left alone, with
-                a warning.
+                an offset that is none, or an instruction that is not in its space. Options of any other name belong
+                to other code: they are left alone, with a warning.
         """
         super().reset(seed=seed)
         chosen = self._check_options(dict(options or {}))
@@ -154,6 +154,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         self._elapsed_steps = 0
         self._ended = True  # where no scene can be set up, there is no episode to go on with
         self._begin(self._prompt)
+        self._check_instruction()
         self._ended = False
         if gripper_offset.any():
             self._displace_gripper(gripper_offset)
@@ -358,6 +359,15 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     def _check_init_state_id(self, task_id: int, init_state_id: Any) -> int:
         last = self.num_init_states(task_id) - 1
         return check_integer("init_state_id", init_state_id, 0, last, UnknownInitStateError, of=f"task {task_id}")
+
+    def _check_instruction(self) -> None:
+        """Raise where the instruction is not in its space: memory that processes share could not hold it."""
+        text, space = self._instruction(), self.observation_space[spec.INSTRUCTION]  # type: ignore[index]
+        if not space.contains(text):
+            raise InvalidArgumentError(
+                f"Expect the instruction of task {self.prompt.task_id} of suite {self.suite!r} to have "
+                f"{space.min_length} to {space.max_length} characters of {space.characters!r}, actually: {text!r}."
+            )
 
     def _displace_gripper(self, offset: NDArray[np.float64]) -> None:
         target = self._gripper_position() + offset

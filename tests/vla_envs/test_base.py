@@ -239,3 +239,15 @@ def test_metadata_are_the_environments_own():
     SyncVectorEnv([TabletopEnv]).close()
     assert "autoreset_mode" not in TabletopEnv.metadata
     assert "autoreset_mode" not in TabletopEnv().metadata
+
+
+@pytest.mark.parametrize("text", ["", "zähle bis drei", "count " * 43])
+def test_an_instruction_that_is_not_in_its_space_is_refused(text: str) -> None:
+    """Another process would get a KeyError of a letter, or an IndexError, in place of an observation."""
+    env = Counting()
+    env.tasks = (text, "count up to three")
+    with pytest.raises(InvalidArgumentError, match=r"task 0 of suite 'counting' to have 1 to 256 characters of "):
+        env.reset(options={"task_id": 0})
+    with pytest.raises(ResetNeeded):
+        env.step(NOTHING)
+    env.reset(options={"task_id": 1})

@@ -24,14 +24,14 @@ INSTRUCTION_BYTES = "instruction_bytes"
 
 
 def hash_words(instruction: str, length: int) -> NDArray[np.int64]:
-    """Word ids of an instruction: a checksum of each lower-case word, the same in every process.
+    """Word ids of an instruction: a checksum of each lower-case word of any script, the same in every process.
 
     Needs no vocabulary file. Words beyond ``length`` are cut; unused places are 0.
 
     >>> hash_words("Open the drawer", 5).tolist()
     [2897, 634, 4058, 0, 0]
     """
-    words = re.findall(r"[a-z0-9]+", instruction.lower())[:length]
+    words = re.findall(r"[^\W_]+", instruction.lower())[:length]
     ids = [zlib.crc32(word.encode()) % (VOCABULARY_SIZE - 1) + 1 for word in words]
     return np.array(ids + [0] * (length - len(ids)), np.int64)
 

@@ -31,6 +31,14 @@ class TestTokenizeInstruction:
         words = {word for task in TASKS for word in task.instruction.split()}
         assert len({int(hash_words(word, 1)[0]) for word in words}) == len(words)
 
+    @pytest.mark.parametrize("instruction", ["Öffne die Schublade", "открой ящик стола", "打开 抽屉 请"])
+    def test_words_have_the_letters_of_their_language(self, instruction):
+        """An instruction in other letters than a to z would be one of no words, or of pieces."""
+        words = instruction.lower().split()
+        expected = [int(hash_words(word, 1)[0]) for word in words]
+        assert hash_words(instruction, len(words) + 1).tolist() == [*expected, 0]
+        assert len({*expected, 0}) == len(words) + 1
+
     def test_long_instructions_are_cut(self):
         """To the length of the space."""
         assert hash_words("one two three", 2).shape == (2,)
