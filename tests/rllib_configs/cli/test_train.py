@@ -52,9 +52,12 @@ class TestParseExperiment:
                 lambda it: it.environment.wrappers == ("NoisySuccess(p=0.1)", "EfficiencyReward()"),
             ),
             ("--ttrl.reward vote --ttrl.rule label", lambda it: (it.ttrl.reward, it.ttrl.rule) == ("vote", "label")),
-            ("--ttrl.no-use-env-fallback", lambda it: not it.ttrl.use_env_fallback),
-            ("--ppo.nsr.positive-weight 0.5", lambda it: it.ppo.nsr.positive_weight == 0.5),
-            ("--ppo.lambda_ 0.5", lambda it: it.ppo.lambda_ == 0.5),
+            ("--ttrl.reward vote --ttrl.no-use-env-fallback", lambda it: not it.ttrl.use_env_fallback),
+            (
+                "--ppo.adv-estimator grpo_nsr --ppo.nsr.positive-weight 0.5",
+                lambda it: it.ppo.nsr.positive_weight == 0.5,
+            ),
+            ("--ppo.adv-estimator gae --ppo.lambda_ 0.5", lambda it: it.ppo.lambda_ == 0.5),
             ("--policy.head gaussian", lambda it: it.policy == TinyPolicyConfig(head="gaussian")),
             (
                 "--iterations 3 policy:tiny --policy.head gaussian",
