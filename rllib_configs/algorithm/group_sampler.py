@@ -105,24 +105,30 @@ class GroupSampler:
     def _sample_remotely(self, waiting: deque[Round], inputs: Mapping[str, Any]) -> list[SampledGroup]:
         running: dict[int, Round] = {}
         groups: list[SampledGroup] = []
+        refused: VLAEnvsError | None = None
         while waiting or running:
             self._send(waiting, running, inputs)
             ready: Iterable[tuple[int, Any]] = self.runners.fetch_ready_async_reqs(
                 tags=TAG, timeout_seconds=POLL_SECONDS
             )
             for runner, outcome in ready:
-                if isinstance(outcome, VLAEnvsError):  # it would come again, wherever the round is sampled
-                    raise outcome
                 if isinstance(outcome, str):
                     self._replace(runner, outcome)
                     continue
                 del running[runner]
+                if isinstance(outcome, VLAEnvsError):  # it would come again, wherever the round is sampled
+                    refused = outcome
+                    continue
                 self._failures = 0
                 groups += outcome[0]
                 self._results.append(outcome[1])
             self._end_hung(running)
             self._take_back(waiting, running)
             self._bring_back()
+            if refused:  # what still runs is awaited: the next call would take its results for its own
+                waiting.clear()
+        if refused:
+            raise refused
         return groups
 
     def _send(self, waiting: deque[Round], running: dict[int, Round], inputs: Mapping[str, Any]) -> None:

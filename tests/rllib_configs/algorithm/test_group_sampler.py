@@ -148,9 +148,12 @@ def test_rllib_drops_what_a_slow_runner_samples(pair):
 
 
 def test_what_no_runner_could_sample_is_said_at_once(pair):
-    """As it was raised in the process, and without a second attempt: it would come again."""
+    """As it was raised in the process, and without a second attempt: it would come again.
+
+    The other runner's error is not left for the next call.
+    """
     pair.sampler.counts.clear()
     with pytest.raises(InvalidArgumentError, match=r"`temperatures` to be 4 positive numbers, actually: \[nan"):
-        pair.sampler.sample(starts(2), temperatures=[float("nan")] * 4)
+        pair.sampler.sample(starts(4), temperatures=[float("nan")] * 4)
     assert not pair.sampler.counts
     assert len(sample(pair.sampler, 2)) == 2
