@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+_LOCK = threading.RLock()
 
 
 def import_settings(*folders: Path) -> dict[str, str]:
@@ -21,13 +24,17 @@ def import_settings(*folders: Path) -> dict[str, str]:
 
 @contextmanager
 def environment_variables(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables for a while, or unset those that are None: for a library, or a process that starts."""
-    before = {name: os.environ.get(name) for name in variables}
-    _set(variables)
-    try:
-        yield
-    finally:
-        _set(before)
+    """Set environment variables for a while, or unset those that are None: for a library, or a process that starts.
+
+    One thread at a time: the process has one environment, and what a second thread found there would come back for good.
+    """
+    with _LOCK:
+        before = {name: os.environ.get(name) for name in variables}
+        _set(variables)
+        try:
+            yield
+        finally:
+            _set(before)
 
 
 def _set(variables: Mapping[str, str | None]) -> None:

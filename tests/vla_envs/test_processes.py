@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ def test_variables_are_set_for_a_while(monkeypatch):
     with environment_variables({"VLA_A": None, "VLA_B": "b"}):
         assert (os.environ.get("VLA_A"), os.environ.get("VLA_B")) == (None, "b")
     assert (os.environ.get("VLA_A"), os.environ.get("VLA_B")) == ("before", None)
+
+
+def test_threads_take_turns(monkeypatch):
+    """Or the second one finds what the first has set and brings it back for good."""
+    monkeypatch.delenv("VLA_A", raising=False)
+    inside = threading.Event()
+
+    def second():
+        with environment_variables({"VLA_A": "second"}):
+            inside.set()
+
+    with environment_variables({"VLA_A": "first"}):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not inside.wait(0.1)
+        assert os.environ["VLA_A"] == "first"
+    thread.join()
+    assert inside.is_set()
+    assert "VLA_A" not in os.environ
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="an older Python cannot be told to be safe")

@@ -44,7 +44,7 @@ def test_a_bad_option_ends_in_one_line(capsys, options, message):
 class TestParity:
     def test_a_task_that_the_suite_lacks(self, capsys):
         assert main(["bench", "parity", "--suite", "libero_goal", "--tasks", "10"]) == 1
-        assert "from 0 to 9 for suite 'libero_goal', actually: 10" in capsys.readouterr().err
+        assert "`task_id` of suite 'libero_goal' to be an integer from 0 to 9, actually: 10" in capsys.readouterr().err
 
     @pytest.mark.slow
     def test_a_task_is_equal(self, capsys, tmp_path):

@@ -11,6 +11,15 @@ from rllib_configs.cli import main
 from rllib_configs.run.interruption import SIGNALS, Interruption, Stopped
 
 
+@pytest.fixture(autouse=True)
+def _heeded():
+    """Signals of a process that was started by `nohup` or in the background are ignored, and stay so."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in SIGNALS}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_raised_at_once(number):
     """With the exit code that a shell gives a program that the signal has ended."""
