@@ -26,7 +26,7 @@ def import_settings(*folders: Path) -> dict[str, str]:
 def environment_variables(variables: Mapping[str, str | None]) -> Iterator[None]:
     """Set environment variables for a while, or unset those that are None: for a library, or a process that starts.
 
-    One thread at a time: the process has one environment, and what a second thread found there would come back for good.
+    One thread at a time: what a second one found there, set by the first, would come back for good.
     """
     with _LOCK:
         before = {name: os.environ.get(name) for name in variables}
