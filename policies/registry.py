@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from policies.interface import Policy

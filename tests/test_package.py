@@ -94,7 +94,7 @@ def test_a_circle_would_be_found():
     """The check above would pass by blindness otherwise."""
     graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"b"}, "d": set()}
     assert list(circles_in(graph)) == [["b", "c", "b"]]
-    assert "vla_envs.errors" in import_graph()["vla_envs.spec"]
+    assert "vla_envs.arguments" in import_graph()["vla_envs.spec"]
 
 
 @pytest.mark.parametrize(

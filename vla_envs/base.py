@@ -15,6 +15,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
+from vla_envs.arguments import check_choice, check_integer, check_numbers
 from vla_envs.camera import CameraOffset, check_camera_offset
 from vla_envs.errors import (
     InvalidActionError,
@@ -22,9 +23,6 @@ from vla_envs.errors import (
     UnknownInitStateError,
     UnknownTaskError,
     UnsupportedError,
-    check_choice,
-    check_integer,
-    check_numbers,
     warn_once,
 )
 from vla_envs.saved_state import Arrays, SavedState, generator_of

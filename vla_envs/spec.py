@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import read_from_shared_memory
 
-from vla_envs.errors import check_choice, check_integer
+from vla_envs.arguments import check_choice, check_integer
 
 # Observation keys.
 IMAGE = "image"

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
+from vla_envs.arguments import check_choice
 from vla_envs.base import Observation, VLAEnv
-from vla_envs.errors import UnknownCameraError, check_choice
+from vla_envs.errors import UnknownCameraError
 from vla_envs.registration import register
 from vla_envs.spec import INSTRUCTION, STATE, Prompt
 

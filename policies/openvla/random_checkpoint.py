@@ -14,7 +14,8 @@ from torch import Tensor
 from policies.openvla.checkpoint import CONFIG_FILE, OPTIONS_FILE, PREPROCESSOR_FILE, TOKENIZER_FILE, write_tensors
 from policies.openvla.config import LLAMA, SPACE, TOWERS, NetworkConfig, ViTConfig
 from policies.openvla.network import Network
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_directory
 
 MEANS = ((0.484375, 0.455078125, 0.40625), (0.5, 0.5, 0.5))

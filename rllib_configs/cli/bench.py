@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from vla_envs.errors import check_choice
+from vla_envs.arguments import check_choice
 
 BENCHES = {"parity": "Compare VLA-Libero-v0 and the official environment on the same actions, task by task."}
 """Bench -> what it compares; each lives in the module ``bench_<name>``."""

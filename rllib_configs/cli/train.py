@@ -11,7 +11,8 @@ import tyro
 from rllib_configs.cli.options import REGISTRY, description
 from rllib_configs.config import Experiment
 from rllib_configs.presets import PRESETS
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)

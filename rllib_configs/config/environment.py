@@ -19,7 +19,8 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from policies.options import Options
 from vla_envs import wrappers
-from vla_envs.errors import InvalidArgumentError, UnknownCameraError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError, UnknownCameraError
 from vla_envs.files import expanded
 from vla_envs.registration import find_spec
 from vla_envs.spec import CAMERA_KEYS, STATE, STATE_DIM

@@ -26,7 +26,6 @@ TILE = 192
 """Side of a tile in pixels."""
 CAPTION = 34
 """Height of the caption under a tile in pixels."""
-FPS = 20
 COLORS = {None: (255, 255, 255), True: (46, 160, 67), False: (207, 34, 46)}
 """Color of the caption while the episode runs, after success, after failure."""
 
@@ -39,6 +38,8 @@ class Clip:
     task: str
     """The instruction."""
     success: bool
+    fps: float
+    """Frames per second of the robot's time."""
 
 
 class FrameRecorder(gym.Wrapper):
@@ -46,6 +47,7 @@ class FrameRecorder(gym.Wrapper):
 
     def __init__(self, env: gym.Env, stride: int) -> None:
         super().__init__(env)
+        self.metadata = {**env.metadata, "render_fps": env.metadata["render_fps"] / stride}
         self.stride = stride
         self.frames: list[Any] = []
         self.steps = 0
@@ -81,17 +83,19 @@ def record(policy: Policy, environment: EnvironmentConfig, prompts: Sequence[Pro
         for index, prompt in enumerate(prompts):
             for transition in rollout(envs, [GroupStart(index, seed=index, prompt=prompt)], greedy(policy)):
                 infos = transition.infos
-            clips.append(Clip(recorders[-1].frames, infos["task"][0], bool(infos["success"][0])))
+            success, fps = bool(infos["success"][0]), recorders[-1].metadata["render_fps"]
+            clips.append(Clip(recorders[-1].frames, infos["task"][0], success, fps))
     return clips
 
 
 def write_grid(rows: Sequence[tuple[str, Sequence[Clip]]], path: Path) -> None:
-    """Write labeled rows of episodes as one MP4; an episode that has ended shows its last frame."""
+    """Write labeled rows of episodes of one frame rate as one MP4; an episode that has ended shows its last frame."""
+    fps = rows[0][1][0].fps
     drawn = [(label, [tiles_of(clip) for clip in clips]) for label, clips in rows]
-    length = max(len(tiles) for _, episodes in drawn for tiles in episodes) + FPS
+    length = max(len(tiles) for _, episodes in drawn for tiles in episodes) + round(fps)
     with (
         atomic_path(path) as scratch,
-        imageio.get_writer(scratch, fps=FPS, codec="libx264", quality=7, macro_block_size=2) as video,
+        imageio.get_writer(scratch, fps=fps, codec="libx264", quality=7, macro_block_size=2) as video,
     ):
         for time in range(length):
             lines = [_row(label, [tiles[min(time, len(tiles) - 1)] for tiles in episodes]) for label, episodes in drawn]

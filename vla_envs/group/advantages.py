@@ -10,7 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError
 
 STD_FLOOR = 0.05
 """Smallest standard deviation divided by, so that 100 against 102 steps stays a small difference."""

@@ -14,7 +14,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.errors import InvalidArgumentError, check_integer
+from vla_envs.arguments import check_integer
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory
 
 Outcome = Hashable | None

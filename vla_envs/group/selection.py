@@ -8,7 +8,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory, pairwise_distances
 from vla_envs.rewards import efficiency_reward
 

@@ -6,7 +6,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_integer
+from vla_envs.arguments import check_integer
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import TEMPERATURE
 
 

@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError, check_choice, check_integer
+from vla_envs.arguments import check_choice, check_integer
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError
 from vla_envs.group.groups import Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler

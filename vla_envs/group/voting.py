@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice, check_integer, check_number
+from vla_envs.arguments import check_choice, check_integer, check_number
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.advantages import NSR, W_REINFORCE, Estimator, group_advantages
 from vla_envs.group.outcomes import Outcome, OutcomeFn, env_success, noisy, outcomes_of, says_success
 from vla_envs.group.selection import Selection, select_top_k

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
+from vla_envs.arguments import check_choice
 from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.camera import CameraOffset
-from vla_envs.errors import UnknownCameraError, UnknownSuiteError, check_choice
+from vla_envs.errors import UnknownCameraError, UnknownSuiteError
 from vla_envs.libero import official
 from vla_envs.libero.assets import find_assets, stand_ins
 from vla_envs.libero.init_states import read_init_states

@@ -10,7 +10,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from vla_envs.errors import DependencyNotInstalled, MissingAssetsError, RendererUnavailableError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import DependencyNotInstalled, MissingAssetsError, RendererUnavailableError
 from vla_envs.files import expanded
 from vla_envs.robotwin.process import PYTHON, RoboTwinProcess, interpreter
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.errors import DamagedAssetsError, MissingAssetsError, UnknownCameraError, check_choice, require_extra
+from vla_envs.arguments import check_choice
+from vla_envs.errors import DamagedAssetsError, MissingAssetsError, UnknownCameraError, require_extra
 from vla_envs.robotwin.checkout import Checkout
 from vla_envs.robotwin.embodiment import Embodiment, Robot, choose_robot, joint_bounds, robot_arguments
 from vla_envs.robotwin.process import Shape

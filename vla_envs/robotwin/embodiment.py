@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 
 LARGEST_TARGET = math.pi
 """rad: bound of a joint's target where the robot's own limits are wider, which in RoboTwin's files mean nothing."""

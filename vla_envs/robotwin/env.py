@@ -13,8 +13,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
+from vla_envs.arguments import check_choice
 from vla_envs.base import Info, Observation, VLAEnv
-from vla_envs.errors import InvalidArgumentError, UnknownCameraError, WorkerError, check_choice
+from vla_envs.errors import InvalidArgumentError, UnknownCameraError, WorkerError
 from vla_envs.resampling import lanczos_resize
 from vla_envs.robotwin.checkout import Checkout, choose_drawing, find_checkout
 from vla_envs.robotwin.configuration import HEAD_CAMERA, Configuration, check_cameras, read_configuration

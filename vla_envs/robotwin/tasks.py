@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vla_envs.errors import InvalidArgumentError, UnknownTaskError, check_choice
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError, UnknownTaskError
 
 STEP_LIMITS = ("upstream", "simplevla_rl")
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
+from vla_envs.arguments import check_choice
 from vla_envs.base import Observation, VLAEnv
 from vla_envs.camera import CameraOffset
-from vla_envs.errors import UnknownCameraError, check_choice
+from vla_envs.errors import UnknownCameraError
 from vla_envs.saved_state import Arrays
 from vla_envs.spec import Prompt
 from vla_envs.tabletop import goals

@@ -11,7 +11,8 @@ from gymnasium import spaces
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidActionError, InvalidArgumentError, check_integer
+from vla_envs.arguments import check_integer
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 
 MAX_CHUNK_SIZE = 1000
 """Longer than an episode of any task, and a space that fits into memory."""

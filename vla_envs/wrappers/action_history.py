@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike
 
-from vla_envs.errors import check_integer
+from vla_envs.arguments import check_integer
 from vla_envs.wrappers.action_chunk import executed_actions
 from vla_envs.wrappers.checks import actions_of, dictionary_of
 

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from vla_envs.errors import check_choice, check_integer
+from vla_envs.arguments import check_choice, check_integer
 from vla_envs.spec import STATE
 from vla_envs.wrappers.checks import dictionary_of, image_keys
 

@@ -11,7 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice, check_number
+from vla_envs.arguments import check_choice, check_number
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.rewards import (
     efficiency_reward,
     energy_penalty,

@@ -4,7 +4,7 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 
-from rllib_configs.run.video import CAPTION, COLORS, FPS, TILE, Clip, record, tiles_of, write_grid
+from rllib_configs.run.video import CAPTION, COLORS, TILE, Clip, record, tiles_of, write_grid
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 from vla_envs.spec import Prompt
 
@@ -18,7 +18,7 @@ def clips():
 
 
 def still(value, count):
-    return Clip([np.full((16, 16, 3), value, np.uint8)] * count, "stand still", success=False)
+    return Clip([np.full((16, 16, 3), value, np.uint8)] * count, "stand still", success=False, fps=10.0)
 
 
 def frames_of(path):
@@ -40,6 +40,14 @@ def test_a_stride_leaves_frames_out_but_never_the_last(clips, stride, frames):
     """Counted in control steps, whatever the chunks are."""
     (strided,) = record(Seeker(), ENVIRONMENT, [GRAY], stride)
     np.testing.assert_array_equal(strided.frames, [clips[1].frames[frame] for frame in frames])
+    assert strided.fps == pytest.approx(20 / stride)  # the robot moves as fast as it did
+
+
+def test_the_file_plays_at_the_rate_of_its_frames(tmp_path):
+    """A video with every fourth frame must not show the robot four times as fast."""
+    write_grid([("before", [still(50, 3)])], tmp_path / "g.mp4")
+    with imageio.get_reader(tmp_path / "g.mp4") as reader:
+        assert reader.get_meta_data()["fps"] == 10.0
 
 
 def test_prompts_do_not_change_each_other(clips):
@@ -68,7 +76,7 @@ def test_the_grid_has_every_frame_of_the_longest_episode(tmp_path):
     """And a second more to look at the end; nothing else is left in the directory."""
     write_grid([("before", [still(50, 3), still(50, 5)]), ("after", [still(50, 2), still(50, 4)])], tmp_path / "g.mp4")
     frames = frames_of(tmp_path / "g.mp4")
-    assert len(frames) == 5 + FPS
+    assert len(frames) == 5 + 10
     assert frames[0].shape == (2 * (TILE + CAPTION), 72 + 2 * TILE, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["g.mp4"]
 
@@ -82,7 +90,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path):
 
 def test_an_episode_that_has_ended_shows_its_last_frame(tmp_path):
     """While the other one goes on."""
-    short, long = Clip([*still(20, 1).frames, *still(200, 1).frames], "change", success=True), still(20, 9)
+    short, long = Clip([*still(20, 1).frames, *still(200, 1).frames], "change", success=True, fps=10.0), still(20, 9)
     write_grid([("before", [short, long])], tmp_path / "g.mp4")
     last = frames_of(tmp_path / "g.mp4")[-1]
     inside = slice(20, TILE - 20)

@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError
 
-from vla_envs.errors import InvalidArgumentError, WorkerError, check_integer
+from vla_envs.arguments import check_integer
+from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group.groups import Call, EnvFns, SubEnvSpec, TimeStep, prompt_of
 from vla_envs.group.starts import Start
 from vla_envs.group.workers.handle import GRACE, Worker

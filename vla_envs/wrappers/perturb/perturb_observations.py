@@ -9,8 +9,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.arguments import check_integer, check_number
 from vla_envs.camera import CameraOffset
-from vla_envs.errors import InvalidArgumentError, check_integer, check_number, require_extra
+from vla_envs.errors import InvalidArgumentError, require_extra
 from vla_envs.spec import IMAGE, INSTRUCTION
 from vla_envs.wrappers.checks import dictionary_of, image_keys, refuse_outside
 from vla_envs.wrappers.perturb.axes import InitialPose, Light, Noise, draw_camera, warp

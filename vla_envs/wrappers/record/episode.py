@@ -12,7 +12,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.errors import InvalidArgumentError, check_choice, require_extra
+from vla_envs.arguments import check_choice
+from vla_envs.errors import InvalidArgumentError, require_extra
 
 REQUIRED = {"lerobot": ("pyarrow", "PIL"), "hdf5": ("h5py",)}
 """Format -> the modules of the extra ``record`` that it needs; each format is a module of this folder."""
