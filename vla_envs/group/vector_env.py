@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.arguments import check_choice, check_integer
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError
-from vla_envs.group.groups import Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
+from vla_envs.group.groups import EPISODE, Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
 from vla_envs.group.prompts import PromptSampler, make_sampler
 from vla_envs.group.starts import GroupStart, GroupStarts
@@ -74,7 +74,7 @@ class GroupVectorEnv(VectorEnv):
     In the last step of a group of several in lockstep they also have ``episode``, masked by ``_episode``: ``r``, the
     sum of the rewards, and ``l``, the number of steps of each trajectory, unless the environments bring their own.
     Gymnasium's vector wrapper ``RecordEpisodeStatistics`` cannot know of idle steps. Around such groups it would count
-    them, and raises instead, because this key is there. Around each environment, before it is grouped, it is right.
+    them, and raises instead under any ``stats_key``. Around each environment, before it is grouped, it is right.
 
     With a ``vote``, the group's trajectories vote when the last has ended. The rewards of that step are the
     voted ones and all others are 0. In the infos of that step the bool array ``selected`` has the
@@ -368,12 +368,30 @@ class GroupVectorEnv(VectorEnv):
         return stacked
 
     def _gather(self) -> dict[str, Any]:
-        return {
+        infos = {
             **self._groups.episodes.gather(),
             "group_id": np.repeat(self._groups.ids, self.group_size),
             "trajectory_index": np.tile(np.arange(self.group_size), self.num_groups),
             **({"selected": self._selected.copy()} if self.vote is not None else {}),
         }
+        return _LockstepInfos(infos) if self.mode == LOCKSTEP and self.group_size > 1 else infos
+
+
+class _LockstepInfos(dict[str, Any]):
+    """Infos to which no wrapper adds the statistics of episodes: those that it counts have idle steps among them."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key != EPISODE and isinstance(value, Mapping) and {"r", "l", "t"} <= value.keys():
+            raise InvalidArgumentError(
+                f"Expect the statistics of trajectories without the steps in which an environment only waits for its "
+                f"group, actually: those that a wrapper around the whole group has counted as {key!r}. "
+                f'Read `infos["{EPISODE}"]`, or put RecordEpisodeStatistics around each environment (`wrap=`).'
+            )
+        super().__setitem__(key, value)
+
+    def __reduce__(self) -> tuple[type[dict], tuple[dict[str, Any]]]:
+        """A copy is a plain dictionary: what the environments brought is not set again."""
+        return dict, (dict(self),)
 
 
 class Transition(NamedTuple):

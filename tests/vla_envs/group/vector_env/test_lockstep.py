@@ -1,5 +1,7 @@
 """Groups whose environments end in the same step and are restarted in the next."""
 
+import copy
+import pickle
 from contextlib import closing
 
 import gymnasium as gym
@@ -332,20 +334,39 @@ def test_the_last_infos_have_returns_and_lengths_without_idle_steps(vote):
     assert not any("episode" in info for info in infos)
 
 
-def test_a_wrapper_that_would_count_idle_steps_raises():
-    """Gymnasium's own, around the whole group; one of a single trajectory has no idle steps."""
-    envs = RecordEpisodeStatistics(make(num_envs=3))
+@pytest.mark.parametrize(
+    ("key", "message"), [("episode", "'episode' but this key already exists"), ("mine", "counted as 'mine'.*wrap=")]
+)
+def test_a_wrapper_that_would_count_idle_steps_raises(key, message):
+    """Gymnasium's own, around the whole group, under whichever key."""
+    envs = RecordEpisodeStatistics(make(num_envs=3), stats_key=key)
     envs.reset(seed=3)
     for _ in range(11):
         envs.step(towards_targets(envs.unwrapped))
-    with pytest.raises(ValueError, match="'episode' but this key already exists"):
+    with pytest.raises(ValueError, match=message):
         envs.step(towards_targets(envs.unwrapped))
-    single = RecordEpisodeStatistics(make(num_envs=3, group_size=1))
-    single.reset(seed=3)
-    for _ in range(30):
-        single.step(towards_targets(single.unwrapped))
+
+
+def test_a_wrapper_counts_right_where_no_step_is_idle_before_the_end():
+    """Around single trajectories, and in mode "hold", in which each environment ends at its own step."""
+    single, held = RecordEpisodeStatistics(make(num_envs=3, group_size=1)), RecordEpisodeStatistics(make(mode="hold"))
+    for envs, steps in ((single, 30), (held, 15)):
+        envs.reset(seed=3)
+        for _ in range(steps):
+            *_, infos = envs.step(towards_targets(envs.unwrapped))
     assert set(single.length_queue) <= {0, *range(1, 13)}
     assert single.episode_count > 3
+    assert sorted(held.length_queue) == sorted(infos["finish_step"]) != [12] * 6
+
+
+def test_the_environments_own_statistics_under_another_key_survive_copies():
+    """Each environment counts by itself, without idle steps, and the infos that say so are pickled and copied."""
+    envs = make(num_envs=2, group_size=2, env=lambda: gym.wrappers.RecordEpisodeStatistics(ReachEnv(), stats_key="own"))
+    envs.reset(seed=3)
+    for _ in range(12):
+        *_, infos = envs.step(np.zeros((2, 7), np.float32))
+    for copied in (copy.deepcopy(infos), pickle.loads(pickle.dumps(infos))):
+        assert copied["own"]["l"].tolist() == [12, 12]
 
 
 def test_statistics_of_the_environments_themselves_are_told_at_their_true_end():
