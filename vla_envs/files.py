@@ -21,7 +21,11 @@ from pathlib import Path
 from vla_envs.errors import InvalidArgumentError
 
 LOCK = ".lock"
-"""File of a folder that :func:`claimed` locks."""
+"""File of a folder that the process which works on it locks."""
+SCRATCH = ".scratch"
+"""What the name of a scratch folder ends with, ``.<target>.<8 characters>.scratch``."""
+OLD = "old"
+"""Name of the directory that is being replaced, in the scratch folder of the new one."""
 
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
@@ -34,11 +38,11 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """A fresh directory beside ``target`` that takes its place when the block ends well.
+    """A fresh directory that takes the place of ``target`` when the block ends well.
 
-    If the block raises, or the process dies in it, ``target`` stays as it was. Replacing a directory
-    takes two renames: a process that dies between them leaves the old one beside ``target``, in a
-    folder of a hidden name.
+    If the block raises, or the process dies in it, ``target`` stays as it was. Replacing a directory takes two
+    renames: a process that dies between them leaves the old one in its scratch folder beside ``target``, from which
+    the next one that writes there puts it back.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "weights"
@@ -47,27 +51,25 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     >>> (target / "a.txt").read_text()
     'whole'
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        scratch.chmod(0o755)
+    with _scratch(target, target.parent) as scratch:
+        folder = scratch / "new"
+        folder.mkdir()
         with _named_errors(target):
-            yield scratch
-            for path in (*scratch.rglob("*"), scratch):
+            yield folder
+            for path in (*folder.rglob("*"), folder):
                 _sync(path)
-            _replace(scratch, target)
+            _replace(folder, target, scratch / OLD)
             _sync(target.parent)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def atomic_path(target: Path, aside: Path | None = None) -> Iterator[Path]:
-    """A path beside ``target``, or in the folder ``aside``, to write a file at, which takes its place in the end.
+    """A path to write a file at, which takes the place of ``target`` in the end.
 
     If the block raises, or the process dies in it, ``target`` stays as it was.
 
-    The path has the suffix of ``target``, from which writers of pictures and videos read the format.
+    The path has the name of ``target``, from whose suffix writers of pictures and videos read the format. It lies in a
+    scratch folder beside ``target``, or in the folder ``aside``.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp()) / "note.txt"
@@ -77,15 +79,13 @@ def atomic_path(target: Path, aside: Path | None = None) -> Iterator[Path]:
     'whole'
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = (target.parent if aside is None else aside) / f".{os.getpid()}.{target.name}"
-    try:
+    with _scratch(target, target.parent if aside is None else aside) as scratch:
+        path = scratch / target.name
         with _named_errors(target):
-            yield scratch
-            _sync(scratch)
-            os.replace(scratch, target)
+            yield path
+            _sync(path)
+            os.replace(path, target)
             _sync(target.parent)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def atomic_write_text(target: Path, text: str) -> None:
@@ -105,13 +105,15 @@ def atomic_write_text(target: Path, text: str) -> None:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is made if absent; other processes wait. A process that dies lets go of it.
 
-    On a file system that locks no folders, such as NFS, nobody waits.
+    What killed processes were writing in it is removed. On a file system that locks no folders, such as NFS, nobody
+    waits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
+        clear_scratch(folder)
         yield
     finally:
         os.close(handle)
@@ -182,20 +184,55 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Rename a directory over another; a directory that is not empty must be moved away first."""
+@contextmanager
+def _scratch(target: Path, folder: Path) -> Iterator[Path]:
+    """A fresh folder in ``folder`` to make ``target`` in, after removing those that killed processes have left.
+
+    Its lock says that its process lives. Only then it gets the name by which others look for those that were left: on
+    a file system without locks they stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    clear_scratch(folder)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=folder))
+    handle = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            scratch = scratch.rename(f"{scratch}{SCRATCH}")
+        yield scratch
+    finally:
+        if not (scratch / OLD).exists():  # it could not go back
+            shutil.rmtree(scratch, ignore_errors=True)
+        os.close(handle)
+
+
+def clear_scratch(folder: Path) -> None:
+    """Remove the scratch folders of dead processes; a directory that one of them was replacing goes back first."""
+    for left in folder.glob(f".*.????????{SCRATCH}"):
+        with suppress(OSError):  # of a living process, of another user, or removed by another process
+            handle = os.open(left / LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                target = folder / left.stem[1:].rpartition(".")[0]
+                if (left / OLD).exists() and not target.exists():
+                    os.replace(left / OLD, target)
+                shutil.rmtree(left)
+            finally:
+                os.close(handle)
+
+
+def _replace(source: Path, target: Path, old: Path) -> None:
+    """Rename a directory over another; one that is not empty must be moved away first, to ``old``."""
     if not target.exists():
         os.replace(source, target)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)) / "old"
     os.replace(target, old)
     try:
         os.replace(source, target)
     except BaseException:
         os.replace(old, target)
-        old.parent.rmdir()
         raise
-    shutil.rmtree(old.parent)
+    shutil.rmtree(old)
 
 
 def sha256_of(path: Path) -> str:

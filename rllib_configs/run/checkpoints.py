@@ -18,7 +18,7 @@ from policies.interface import Policy, check_finite
 from policies.options import STRICT, read_typed
 from rllib_configs.run.report import CurvePoint
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
-from vla_envs.files import atomic_directory, sha256_of
+from vla_envs.files import atomic_directory, clear_scratch, sha256_of
 from vla_envs.strict_json import read_json
 
 POLICY = "policy"
@@ -109,6 +109,7 @@ class Checkpoints:
         Raises:
             InvalidArgumentError: there is none.
         """
+        clear_scratch(self.folder)
         looked_at = []
         for path in sorted(self.folder.glob("iteration_*"), reverse=True):
             try:
@@ -122,9 +123,10 @@ class Checkpoints:
         )
 
     def _remove_all_but_kept(self, last: Path) -> None:
-        # Later ones belong to a course that a resumed run has left; hidden ones were interrupted.
-        course = [path for path in sorted(self.folder.glob("iteration_*")) if path <= last]
-        for path in [*self.folder.glob("iteration_*"), *self.folder.glob(".iteration_*")]:
+        # Later ones belong to a course that a resumed run has left.
+        every = sorted(self.folder.glob("iteration_*"))
+        course = [path for path in every if path <= last]
+        for path in every:
             if path not in course[-self.kept :]:
                 shutil.rmtree(path)
 

@@ -13,7 +13,16 @@ import pytest
 
 import vla_envs.files
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_directory, atomic_path, claimed, expanded, set_aside, user_cache
+from vla_envs.files import (
+    atomic_directory,
+    atomic_path,
+    claimed,
+    clear_scratch,
+    exclusive,
+    expanded,
+    set_aside,
+    user_cache,
+)
 
 
 def names(folder):
@@ -133,6 +142,107 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, error):
     with pytest.raises(OSError, match="No space left") as raised:
         write()
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(tmp_path / "a.txt"))
+
+
+WRITING = """
+import os, pathlib, signal, sys, time
+from vla_envs.files import atomic_directory, atomic_path
+
+def wait():
+    print("writing", flush=True)
+    time.sleep(600)
+
+def write_directory(target):
+    with atomic_directory(target) as folder:
+        (folder / "half.txt").touch()
+        wait()
+
+def write_file(target):
+    with atomic_path(target) as path:
+        path.touch()
+        wait()
+
+def replace_directory(target):
+    replace = os.replace
+    os.replace = lambda source, place: wait() if place == target else replace(source, place)
+    with atomic_directory(target) as folder:
+        (folder / "new.txt").touch()
+
+locals()[sys.argv[1]](pathlib.Path(sys.argv[2]))
+"""
+"""A process that stops half way."""
+
+
+@pytest.fixture
+def writing():
+    """Starts processes that are half way when the call returns, and kills them after the test."""
+    started = []
+
+    def start(function, target):
+        command = [sys.executable, "-c", WRITING, function, str(target)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        assert started[-1].stdout.readline() == b"writing\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def killed(process):
+    process.kill()  # SIGKILL
+    process.wait()
+
+
+def write_a_directory(folder):
+    with atomic_directory(folder / "other"):
+        pass
+
+
+def write_a_file(folder):
+    with atomic_path(folder / "other") as path:
+        path.touch()
+
+
+def hold(folder):
+    with exclusive(folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("function", "next_run"),
+    [("write_directory", write_a_file), ("write_file", write_a_directory), ("write_directory", hold)],
+)
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, writing, function, next_run):
+    """Whatever that one writes in the folder; what a living process is writing stays until it dies."""
+    process = writing(function, tmp_path / "a.txt")
+    next_run(tmp_path)
+    (scratch,) = set(names(tmp_path)) - {"other"}
+    assert scratch.startswith(".a.txt.")
+    killed(process)
+    next_run(tmp_path)
+    assert set(names(tmp_path)) <= {"other"}
+
+
+def test_what_a_killed_process_was_replacing_goes_back(tmp_path, writing):
+    """Between the two renames of a directory nothing has its name."""
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old.txt").touch()
+    killed(writing("replace_directory", target))
+    assert not target.exists()
+    clear_scratch(tmp_path)
+    assert names(tmp_path) == ["a"]
+    assert names(target) == ["old.txt"]
+
+
+def test_hidden_folders_of_others_stay(tmp_path):
+    """Whatever their names end with."""
+    for name in (".git", ".a.scratch", ".a.12345678.scratch"):
+        (tmp_path / name).mkdir()
+    clear_scratch(tmp_path)
+    assert names(tmp_path) == [".a.12345678.scratch", ".a.scratch", ".git"]
 
 
 def test_a_folder_is_claimed_by_one_process(tmp_path):

@@ -153,8 +153,7 @@ def test_an_interrupted_one_is_never_seen(checkpoints, policy, monkeypatch):
 
 
 def test_a_resumed_course_replaces_the_one_it_left(checkpoints, policy):
-    """Of a later checkpoint, which was damaged, and of one that a kill interrupted nothing stays."""
-    (checkpoints.folder / ".iteration_000004.abc").mkdir()
+    """Of a later checkpoint, which was damaged, nothing stays."""
     (checkpoints.folder / "iteration_000003" / "training.pt").unlink()
     shutil.copytree(checkpoints.folder / "iteration_000003", checkpoints.folder / "iteration_000009")
     checkpoints.save(policy, training_state(3), state_at(3))
