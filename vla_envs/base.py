@@ -15,7 +15,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice, check_integer, check_numbers
+from vla_envs.arguments import check_choice, check_integer, check_mapping, check_numbers, check_seed, check_sequence
 from vla_envs.camera import CameraOffset, check_camera_offset
 from vla_envs.errors import (
     InvalidActionError,
@@ -106,7 +106,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         render_mode: str | None,
     ) -> None:
         self._split_is_open = split is None
-        split = split or "all"
+        split = "all" if split is None else split
         check_choice("split", split, spec.SPLITS)
         check_choice("render_mode", render_mode, (None, *self.metadata["render_modes"]))
         # Gymnasium's vector environments write into it, which would reach every environment of the class.
@@ -139,12 +139,13 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
         Raises:
             UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
-            InvalidArgumentError: an option whose name is nearly one of these, one of them that this environment lacks,
-                an offset that is none, or an instruction that is not in its space. Options of any other name belong
-                to other code: they are left alone, with a warning.
+            InvalidArgumentError: a seed that is no integer of at least 0, options that are no dictionary, an option
+                whose name is nearly one of these, one of them that this environment lacks, an offset that is none, or
+                an instruction that is not in its space. Options of any other name belong to other code: they are left
+                alone, with a warning.
         """
-        super().reset(seed=seed)
-        chosen = self._check_options(dict(options or {}))
+        chosen = self._check_options(check_mapping("options", options))
+        super().reset(seed=check_seed(seed))
         self._prompt = self._choose_prompt(chosen.get("task_id"), chosen.get("init_state_id"))
         self.episode_options = chosen
         self._camera_offset = chosen.get("camera_offset", CameraOffset())
@@ -162,7 +163,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         """Execute one control step. ``action``: (A,), values beyond the space's bounds are clipped.
 
         Raises:
-            InvalidActionError: wrong shape, NaN or infinity.
+            InvalidActionError: wrong shape, NaN or infinity, or something else than numbers.
             ResetNeeded: the episode has ended, or none was started.
         """
         return self.step_chunk(check_numbers("action", action, InvalidActionError)[None])
@@ -247,13 +248,13 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         """The step limit that was asked for, in executed control steps; None where each task has its own.
 
         Raises:
-            InvalidArgumentError: on setting something else than None or an integer of at least 1.
+            InvalidArgumentError: on setting something else than None or an integer from 1 to 2147483647.
         """
         return self._step_limit
 
     @max_episode_steps.setter
     def max_episode_steps(self, limit: int | None) -> None:
-        self._step_limit = None if limit is None else check_integer("max_episode_steps", limit, 1)
+        self._step_limit = None if limit is None else check_integer("max_episode_steps", limit, 1, spec.MAX_STEPS)
 
     @property
     def _max_episode_steps(self) -> int:
@@ -296,8 +297,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     def _check_task_ids(self, task_id: int | Sequence[int] | None) -> tuple[int, ...]:
         if task_id is None:
             return tuple(range(len(self.tasks)))
-        several = isinstance(task_id, (Sequence, np.ndarray)) and not isinstance(task_id, str) and np.ndim(task_id) == 1
-        task_ids = tuple(task_id) if several else (task_id,)  # type: ignore[arg-type]
+        task_ids = [task_id] if np.isscalar(task_id) else check_sequence("task_id", task_id, UnknownTaskError)
         if not task_ids:
             raise UnknownTaskError("Expect the `task_id` to name at least one task, actually: an empty sequence.")
         return tuple(self._check_task_id(each) for each in task_ids)

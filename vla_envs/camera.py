@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vla_envs.arguments import check_numbers
 from vla_envs.errors import InvalidArgumentError
 
 VERTICAL = np.array([0.0, 0.0, 1.0])
@@ -39,8 +40,8 @@ def check_camera_offset(value: Sequence[Any]) -> CameraOffset:
     >>> check_camera_offset([0.1, 0.0, 1.0, 1.0])
     CameraOffset(azimuth=0.1, elevation=0.0, distance=1.0, field_of_view=1.0)
     """
-    numbers = np.asarray(value, np.float64)
-    if numbers.shape != (4,) or not np.isfinite(numbers).all() or min(numbers[2:]) <= 0.0:
+    numbers = check_numbers("camera_offset", value)
+    if numbers.shape != (4,) or min(numbers[2:]) <= 0.0:
         raise InvalidArgumentError(
             "Expect the `camera_offset` to be azimuth and elevation (rad) and positive factors on distance and "
             f"field of view, actually: {value!r}."

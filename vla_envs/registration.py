@@ -20,7 +20,9 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
+from vla_envs.arguments import check_integer
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.spec import MAX_STEPS
 
 if TYPE_CHECKING:
     from vla_envs.group import GroupVectorEnv
@@ -218,11 +220,14 @@ def make_vector_env(
         **kwargs: those of :func:`make_groups`.
 
     Raises:
-        InvalidArgumentError: ``vector_kwargs`` for groups.
+        InvalidArgumentError: ``vector_kwargs`` for groups, or a number of environments or steps that is none.
 
     >>> gym.make_vec("VLA-Tabletop-v0", 2, wrappers=[gym.wrappers.RecordEpisodeStatistics])
     SyncVectorEnv(VLA-Tabletop-v0, num_envs=2)
     """
+    num_envs = check_integer("num_envs", num_envs, 1)
+    if kwargs.get("max_episode_steps") is not None:  # Gymnasium's own check knows no integers but Python's
+        kwargs["max_episode_steps"] = check_integer("max_episode_steps", kwargs["max_episode_steps"], 1, MAX_STEPS)
     inner = kwargs.pop("wrap", None)
     layers = [*([inner] if inner else []), *wrappers]
 

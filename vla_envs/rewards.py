@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vla_envs.arguments import check_flags, check_mapping, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 
 
@@ -29,7 +29,7 @@ def efficiency_reward(success: ArrayLike, steps: ArrayLike, max_steps: ArrayLike
     >>> efficiency_reward([True, True, True, False], [100, 250, 500, 100], 500).round(4).tolist()
     [0.8333, 0.6667, 0.5, 0.0]
     """
-    return np.asarray(success, bool) / (1.0 + _elapsed_share(steps, max_steps))
+    return check_flags("success", success) / (1.0 + _elapsed_share(steps, max_steps))
 
 
 def step_penalty(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
@@ -113,23 +113,20 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
     >>> reward.total.tolist(), reward.terms["steps"].tolist()
     ([0.75, -0.5], [-0.25, -0.5])
     """
+    objectives, weights = check_mapping("objectives", objectives), check_mapping("weights", weights)
     if not objectives or set(objectives) != set(weights):
         raise InvalidArgumentError(
-            f"Expect one weight for each of the objectives {sorted(objectives)}, actually: {sorted(weights)}."
+            f"Expect one weight for each of the objectives {list(objectives)}, actually: {list(weights)}."
         )
-    if not all(map(math.isfinite, weights.values())):
-        raise InvalidArgumentError(f"Expect finite `weights`, actually: {dict(weights)}.")
-    values = {name: np.asarray(each, np.float64) for name, each in objectives.items()}
-    if not all(np.isfinite(each).all() for each in values.values()):
-        raise InvalidArgumentError(f"Expect finite `objectives`, actually: {dict(objectives)}.")
-    terms = {name: weights[name] * each for name, each in values.items()}
+    factors = {name: check_number(f"weights[{name!r}]", weight) for name, weight in weights.items()}
+    values = {name: check_numbers(f"objectives[{name!r}]", each) for name, each in objectives.items()}
+    terms = {name: factors[name] * each for name, each in values.items()}
     return WeightedReward(np.asarray(sum(terms.values())), terms)
 
 
 def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
-    steps, max_steps = np.asarray(steps), np.asarray(max_steps)
-    # Said so that NaN, with which every comparison fails, is refused too.
-    if not ((max_steps >= 1) & np.isfinite(max_steps)).all():
+    steps, max_steps = check_numbers("steps", steps), check_numbers("max_steps", max_steps)
+    if not (max_steps >= 1).all():
         raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {max_steps.tolist()}.")
     if not ((steps >= 0) & (steps <= max_steps)).all():
         raise InvalidArgumentError(
@@ -139,11 +136,9 @@ def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64
 
 
 def _check_actions(actions: ArrayLike) -> NDArray[np.float64]:
-    checked = np.asarray(actions, np.float64)
+    checked = check_numbers("actions", actions)
     if checked.ndim < 2 or 0 in checked.shape[-2:]:
         raise InvalidArgumentError(
             f"Expect `actions` of shape (..., T, A) with at least one step, actually: {checked.shape}."
         )
-    if not np.isfinite(checked).all():
-        raise InvalidArgumentError(f"Expect finite `actions`, actually: {checked.tolist()}.")
     return checked

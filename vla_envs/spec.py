@@ -46,6 +46,8 @@ STATE_DIM = 8
 """Length of the single-arm proprioception vector."""
 MAX_INSTRUCTION_LENGTH = 256
 """Longest instruction in characters."""
+MAX_STEPS = 2**31 - 1
+"""Highest step limit in control steps: it fits every integer that a data set or a tensor may have."""
 
 # Action layout of the single-arm environments: dx dy dz, droll dpitch dyaw, gripper.
 ACTION_DIM = 7

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from policies.openvla.config import BoundsName
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.wrappers.discretize_actions import bin_centers, nearest_tokens
+from vla_envs.wrappers.discretize_actions import BINS, bin_centers, nearest_tokens
 
 BOUNDS: Mapping[BoundsName, tuple[str, str]] = {"quantiles": ("q01", "q99"), "extremes": ("min", "max")}
 """Name -> the statistics that -1 and 1 stand for. LIBERO and Bridge were normalized by quantiles, ALOHA by extremes."""
@@ -81,7 +81,8 @@ def decode_ids(ids: Tensor, first_id: int) -> Tensor:
     >>> decode_ids(torch.tensor([31744, 31745, 31999, 5]), 31744)
     tensor([ 0.9961,  0.9961, -0.9961,  0.9961], dtype=torch.float64)
     """
-    return torch.from_numpy(bin_centers((ids - first_id).numpy(force=True))).to(ids.device)
+    tokens = (ids - first_id).clamp(0, BINS - 1)
+    return torch.from_numpy(bin_centers(tokens.numpy(force=True))).to(ids.device)
 
 
 def encode_actions(actions: Tensor, first_id: int) -> Tensor:

@@ -125,11 +125,11 @@ def test_steps_that_are_no_share_of_a_limit_are_refused(reward, steps, max_steps
 @pytest.mark.parametrize("penalty", [energy_penalty, smoothness_penalty])
 def test_actions_that_are_not_finite_are_refused(penalty):
     """They cost nothing that could be said."""
-    with pytest.raises(InvalidArgumentError, match="finite `actions`"):
+    with pytest.raises(InvalidArgumentError, match="`actions` to be finite numbers"):
         penalty([[0.0, np.nan]])
 
 
 def test_objectives_that_are_not_finite_are_refused():
     """Of a weight of 0 too: infinity times 0 is no number."""
-    with pytest.raises(InvalidArgumentError, match="finite `objectives`, actually"):
+    with pytest.raises(InvalidArgumentError, match=r"`objectives\['a'\]` to be finite numbers, actually"):
         weighted_reward({"a": [np.inf]}, {"a": 0.0})

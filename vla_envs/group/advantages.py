@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_flags, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 
 STD_FLOOR = 0.05
@@ -70,12 +69,9 @@ class NSR:
     def __post_init__(self) -> None:
         check_choice("baseline", self.baseline, get_args(Baseline))
         for name in ("positive_weight", "negative_weight"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise InvalidArgumentError(f"Expect `{name}` to be at least 0, actually: {getattr(self, name)}.")
-        if self.correctness_threshold is not None and not math.isfinite(self.correctness_threshold):
-            raise InvalidArgumentError(
-                f"Expect `correctness_threshold` to be finite or None, actually: {self.correctness_threshold}."
-            )
+            check_number(name, getattr(self, name), 0.0)
+        if self.correctness_threshold is not None:
+            check_number("correctness_threshold", self.correctness_threshold)
 
     def weights(self, scores: ArrayLike, success: ArrayLike | None = None) -> NDArray[np.float64]:
         """The factor on the advantage of each trajectory.
@@ -91,8 +87,7 @@ class NSR:
         >>> NSR(correctness_threshold=0.5).weights([0.5, 0.4]).tolist()
         [0.1, 1.0]
         """
-        scores = np.asarray(scores, np.float64)
-        _check_finite("scores", scores, np.ones(scores.shape, bool))
+        scores = check_numbers("scores", scores, booleans=True)
         if self.correctness_threshold is None:
             correct = _check_success(success, scores.shape)
         else:
@@ -146,13 +141,14 @@ def group_advantages(
     [1.0, -1.0, 0.0]
     """
     check_choice("estimator", estimator, get_args(Estimator))
-    rewards = np.asarray(rewards, np.float64)
+    rewards = check_numbers("rewards", rewards, booleans=True, finite=False)
     if rewards.ndim == 0 or (mask is None and rewards.shape[-1] < 2):
         raise InvalidArgumentError(
             f"Expect `rewards` to have at least 2 trajectories a group, actually shape: {rewards.shape}."
         )
-    compared = np.ones(rewards.shape, bool) if mask is None else _check_shape("mask", mask, rewards.shape).astype(bool)
-    _check_finite("rewards", rewards, compared)
+    compared = np.ones(rewards.shape, bool) if mask is None else check_flags("mask", mask)
+    _check_shape("mask", compared, rewards.shape)
+    check_numbers("rewards", rewards[compared])
     estimate = _BASELINES[nsr.baseline if estimator == "grpo_nsr" else estimator]
     advantages = np.zeros(rewards.shape)
     for group in np.ndindex(rewards.shape[:-1]):
@@ -161,7 +157,8 @@ def group_advantages(
         if len(given) >= 2 and has_signal(given):
             advantages[group][compared[group]] = estimate(given)
     if estimator == "grpo_nsr":
-        scores = rewards if scores is None else _check_shape("scores", scores, rewards.shape)
+        scores = rewards if scores is None else check_numbers("scores", scores, booleans=True, finite=False)
+        _check_shape("scores", scores, rewards.shape)
         advantages *= nsr.weights(np.where(compared, scores, 0.0), success)
     return advantages
 
@@ -181,25 +178,17 @@ def has_signal(rewards: ArrayLike) -> NDArray[np.bool_]:
     >>> has_signal([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]]).tolist()
     [False, True]
     """
-    checked = np.asarray(rewards, np.float64)
-    _check_finite("rewards", checked, np.ones(checked.shape, bool))
+    checked = check_numbers("rewards", rewards, booleans=True)
     return np.asarray(np.ptp(checked, axis=-1) > 0.0)
 
 
-def _check_shape(name: str, values: ArrayLike, shape: tuple[int, ...]) -> NDArray:
-    checked = np.asarray(values)
-    if checked.shape != shape:
-        raise InvalidArgumentError(f"Expect `{name}` of the rewards' shape {shape}, actually: {checked.shape}.")
-    return checked
-
-
-def _check_finite(name: str, values: NDArray, compared: NDArray[np.bool_]) -> None:
-    if not np.isfinite(values[compared]).all():
-        raise InvalidArgumentError(f"Expect finite `{name}`, actually: {values.tolist()}.")
+def _check_shape(name: str, values: NDArray, shape: tuple[int, ...]) -> None:
+    if values.shape != shape:
+        raise InvalidArgumentError(f"Expect `{name}` of the rewards' shape {shape}, actually: {values.shape}.")
 
 
 def _check_success(success: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    checked = np.asarray([] if success is None else success, bool)
+    checked = check_flags("success", [] if success is None else success)
     if checked.shape != shape:
         raise InvalidArgumentError(
             f"Expect `success` of shape {shape} for the estimator 'grpo_nsr' without a `correctness_threshold`, "

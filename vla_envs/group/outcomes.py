@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_integer, check_number, generator
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory
 
@@ -120,11 +120,9 @@ class noisy:  # noqa: N801  (reads as the function that it stands for)
         p: float,
         seed: int | np.random.Generator | None = None,
     ) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise InvalidArgumentError(f"Expect `p` to be a probability from 0 to 1, actually: {p}.")
         self.outcome = outcome
-        self.p = p
-        self.rng = np.random.default_rng(seed)
+        self.p = check_number("p", p, 0.0, 1.0)
+        self.rng = generator("seed", seed)
 
     def __repr__(self) -> str:
         return f"noisy({getattr(self.outcome, '__name__', self.outcome)}, p={self.p})"
@@ -153,9 +151,7 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
     """
 
     def __init__(self, tolerance: float) -> None:
-        if not 0.0 <= tolerance < np.inf:
-            raise InvalidArgumentError(f"Expect the `tolerance` to be at least 0, actually: {tolerance}.")
-        self.tolerance = tolerance
+        self.tolerance = check_number("tolerance", tolerance, 0.0)
 
     def __repr__(self) -> str:
         return f"final_state_cluster(tolerance={self.tolerance})"

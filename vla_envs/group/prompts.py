@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
-from operator import index
 from typing import Any, Literal, cast
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_integer, check_number, check_sequence
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
 
@@ -37,14 +36,13 @@ class PromptSampler(ABC):
             integers or NumPy's.
 
     Raises:
-        InvalidArgumentError: no prompt.
-        TypeError: a number that is not an integer.
+        InvalidArgumentError: no prompt, or something else than pairs of integers.
     """
 
     def __init__(self, prompts: Sequence[Prompt | tuple[int, int]]) -> None:
-        if not len(prompts):
+        self.prompts = tuple(map(_check_prompt, check_sequence("prompts", prompts)))
+        if not self.prompts:
             raise InvalidArgumentError("Expect `prompts` to have at least one prompt, actually: none.")
-        self.prompts = tuple(Prompt(*map(index, prompt)) for prompt in prompts)
 
     @abstractmethod
     def draw(self, rng: np.random.Generator) -> Prompt | None:
@@ -136,9 +134,7 @@ class CurriculumPrompts(PromptSampler):
 
     def __init__(self, prompts: Sequence[Prompt | tuple[int, int]], decay: float = 0.9) -> None:
         super().__init__(prompts)
-        if not 0 <= decay <= 1:
-            raise InvalidArgumentError(f"Expect the `decay` to be from 0 to 1, actually: {decay}.")
-        self.decay = decay
+        self.decay = check_number("decay", decay, 0.0, 1.0)
         self._rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(self.prompts))}
         self._outcomes = np.zeros((len(self._rows), 2))  # successes and failures
 
@@ -213,6 +209,13 @@ def make_sampler(
         return SAMPLERS[cast(SamplerName, prompts)](_prompts_of(env))
     finally:
         env.close()
+
+
+def _check_prompt(value: Any) -> Prompt:
+    pair = check_sequence("prompt", value)
+    if len(pair) != 2:
+        raise InvalidArgumentError(f"Expect a prompt to be a task and an initial state, actually: {value!r}.")
+    return Prompt(check_integer("task_id", pair[0], 0), check_integer("init_state_id", pair[1], 0))
 
 
 def _prompts_of(env: gym.Env) -> Sequence[Prompt]:

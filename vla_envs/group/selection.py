@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_flags, check_integer, generator
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory, pairwise_distances
 from vla_envs.rewards import efficiency_reward
@@ -50,10 +50,9 @@ def select_top_k(
     """
     check_choice("by", by, get_args(Selection))
     n = len(trajectories)
-    if not 1 <= k <= n:
-        raise InvalidArgumentError(f"Expect `k` to be from 1 to the size of the group ({n}), actually: {k}.")
+    k = check_integer("k", k, 1, n)
     if by == "random":
-        return np.random.default_rng(rng).permutation(n)[:k]
+        return generator("rng", rng).permutation(n)[:k]
     if by == "diversity":
         return _farthest_first(pairwise_distances(trajectories), k)
     if by == "majority_first":
@@ -70,7 +69,7 @@ def _efficiency(trajectories: Sequence[Trajectory]) -> NDArray[np.float64]:
 
 
 def _check_agrees(agrees: ArrayLike | None, n: int) -> NDArray[np.bool_]:
-    checked = np.asarray([] if agrees is None else agrees, bool)
+    checked = check_flags("agrees", [] if agrees is None else agrees)
     if checked.shape != (n,):
         raise InvalidArgumentError(
             f"Expect `agrees` to be {n} booleans for by='majority_first', actually: {checked.tolist()}."

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_integer, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import TEMPERATURE
 
@@ -29,8 +29,7 @@ def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDAr
     [0.6000000238418579, 0.699999988079071, 0.800000011920929, 0.8999999761581421]
     """
     n = check_integer("n", n, 1)
-    if not (0 < base < np.inf and 0 <= spread < np.inf):
-        raise InvalidArgumentError(f"Expect `base` above 0 and `spread` at least 0, actually: {base} and {spread}.")
+    base, spread = check_number("base", base, 0.0, above=True), check_number("spread", spread, 0.0)
     return np.linspace(base, base + spread, n, dtype=np.float32)
 
 
@@ -63,19 +62,15 @@ def adapt_temperatures(
     >>> adapt_temperatures([0.5, 1.0], diversity=0.1, target=0.3).astype(float).round(3).tolist()
     [0.553, 1.105]
     """
-    checked = np.asarray(temperatures, np.float64)
-    low, high = bounds
-    if not ((checked > 0.0) & np.isfinite(checked)).all():
+    checked = check_numbers("temperatures", temperatures)
+    if not (checked > 0.0).all():
         raise InvalidArgumentError(f"Expect positive `temperatures`, actually: {checked.tolist()}.")
-    if not (0.0 <= diversity <= 1.0 and 0.0 <= target <= 1.0):
-        raise InvalidArgumentError(
-            f"Expect `diversity` and `target` to be from 0 to 1, actually: {diversity} and {target}."
-        )
-    if not (0.0 <= rate < np.inf and 0.0 < low <= high < np.inf):
-        raise InvalidArgumentError(
-            f"Expect `rate` of at least 0 and 0 < low <= high in `bounds`, actually: {rate} and {bounds}."
-        )
-    return np.clip(checked * np.exp(rate * (target - diversity)), low, high).astype(np.float32)
+    diversity, target = check_number("diversity", diversity, 0.0, 1.0), check_number("target", target, 0.0, 1.0)
+    rate = check_number("rate", rate, 0.0)
+    limits = check_numbers("bounds", bounds)
+    if limits.shape != (2,) or not 0.0 < limits[0] <= limits[1]:
+        raise InvalidArgumentError(f"Expect 0 < low <= high in `bounds`, actually: {bounds}.")
+    return np.clip(checked * np.exp(rate * (target - diversity)), *limits).astype(np.float32)
 
 
 def check_temperatures(temperatures: ArrayLike | None, n: int) -> NDArray[np.float32]:
@@ -86,7 +81,7 @@ def check_temperatures(temperatures: ArrayLike | None, n: int) -> NDArray[np.flo
     """
     if temperatures is None:
         return np.ones(n, np.float32)
-    checked = np.asarray(temperatures, np.float32)
+    checked = check_numbers("temperatures", temperatures).astype(np.float32)
     if checked.shape != (n,) or not ((checked > 0) & np.isfinite(checked)).all():
         raise InvalidArgumentError(f"Expect `temperatures` to be {n} positive numbers, actually: {checked.tolist()}.")
     return checked

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_integer
+from vla_envs.arguments import check_choice, check_integer, check_mapping, check_seed, check_sequence
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError
 from vla_envs.group.groups import EPISODE, Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
@@ -142,7 +142,7 @@ class GroupVectorEnv(VectorEnv):
         # Gymnasium closes a vector environment even when its constructor has failed.
         self.sub_envs: SubEnvs = LocalSubEnvs(())
         check_choice("mode", mode, MODES)
-        group_size = check_integer("group_size", group_size, 1)
+        group_size = check_integer("group_size", group_size, 1, max(1, len(env_fns)))
         if not env_fns or len(env_fns) % group_size:
             raise InvalidArgumentError(
                 f"Expect the `group_size` to divide the number of environments ({len(env_fns)}), "
@@ -183,14 +183,15 @@ class GroupVectorEnv(VectorEnv):
             InvalidArgumentError: not one seed per environment, one that is no integer of at least 0, or a mask of
                 another shape or type, of parts of a group, of none, or in lockstep.
         """
-        options = dict(options or {})
+        options = check_mapping("options", options)
         groups = self._masked(options.pop("reset_mask", None))
         seeds: dict[int, int | None] = {}
-        if isinstance(seed, (Sequence, np.ndarray)):
+        if seed is not None and not np.isscalar(seed):
             each = _check_seeds(seed, self.num_envs)
             seeds = dict(enumerate(each[:: self.group_size]))
             known = [first for first in seeds.values() if first is not None]
             seed = int(np.random.SeedSequence(known).generate_state(1)[0]) if known else None
+        seed = check_seed(seed)
         super().reset(seed=seed)
         if seed is not None:
             self._groups.starts.rewind()
@@ -345,10 +346,12 @@ class GroupVectorEnv(VectorEnv):
     def _check(self, actions: Any) -> None:
         if self._groups.episodes.observations[0] is None:
             raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
-        if len(actions) != self.num_envs:
-            raise InvalidActionError(
-                f"Expect one action for each of {self.num_envs} environments, actually: {len(actions)}."
-            )
+        try:
+            count: Any = len(actions)
+        except TypeError:  # a number, None
+            count = actions
+        if count != self.num_envs:
+            raise InvalidActionError(f"Expect one action for each of {self.num_envs} environments, actually: {count}.")
 
     def _vote(self, group: int, config: VoteConfig) -> NDArray[np.float64]:
         """The rewards (N,) that the trajectories of a group get by their vote; their infos tell of it."""
@@ -474,17 +477,12 @@ def _check_finite(values: Mapping[str, Any], running: NDArray[np.int64], infos: 
             )
 
 
-def _check_seeds(seeds: Sequence[Any] | NDArray, num_envs: int) -> list[int | None]:
+def _check_seeds(seeds: Any, num_envs: int) -> list[int | None]:
     """Return one seed per environment as plain ints, which is what Gymnasium takes."""
-    if len(seeds) != num_envs:
-        raise InvalidArgumentError(f"Expect one `seed` for each of {num_envs} environments, actually: {len(seeds)}.")
-    for seed in seeds:
-        integer = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-        if seed is not None and not (integer and seed >= 0):
-            raise InvalidArgumentError(
-                f"Expect each `seed` to be None or an integer of at least 0, actually: {seed!r}."
-            )
-    return [None if seed is None else int(seed) for seed in seeds]
+    checked = [check_seed(seed) for seed in check_sequence("seed", seeds)]
+    if len(checked) != num_envs:
+        raise InvalidArgumentError(f"Expect one `seed` for each of {num_envs} environments, actually: {len(checked)}.")
+    return checked
 
 
 def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:

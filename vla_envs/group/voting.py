@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_integer, check_number
+from vla_envs.arguments import check_choice, check_flag, check_integer, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.advantages import NSR, W_REINFORCE, Estimator, group_advantages
 from vla_envs.group.outcomes import Outcome, OutcomeFn, env_success, noisy, outcomes_of, says_success
@@ -68,7 +68,7 @@ def majority_vote(outcomes: Sequence[Outcome], weights: ArrayLike | None = None)
 def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
     if weights is None:
         return [1.0] * n
-    checked = np.asarray(weights, np.float64)
+    checked = check_numbers("weights", weights)
     # Each of them may be finite and their sum not.
     if checked.shape != (n,) or not ((checked >= 0.0) & (checked <= np.finfo(np.float64).max / max(n, 1))).all():
         raise InvalidArgumentError(f"Expect `weights` to be {n} numbers of at least 0, actually: {checked.tolist()}.")
@@ -151,15 +151,15 @@ class VoteConfig:
         check_integer("n_votes_per_prompt", self.n_votes_per_prompt, 2)
         check_integer("n_samples_per_prompt", self.n_samples_per_prompt, 1)
         check_integer("n_verdicts", self.n_verdicts, 1)
-        check_number("min_confidence_ratio", self.min_confidence_ratio, 0, 1)
+        check_number("min_confidence_ratio", self.min_confidence_ratio, 0, 1, below=True)  # no ratio exceeds 1
         check_number("vote_share", self.vote_share, 0, 1)
+        check_flag("use_env_fallback", self.use_env_fallback)
+        check_flag("log_detailed_metrics", self.log_detailed_metrics)
         if self.n_samples_per_prompt > self.n_votes_per_prompt:
             raise InvalidArgumentError(
                 f"Expect `n_samples_per_prompt` to be at most `n_votes_per_prompt` ({self.n_votes_per_prompt}), "
                 f"actually: {self.n_samples_per_prompt}."
             )
-        if self.min_confidence_ratio == 1:
-            raise InvalidArgumentError("Expect `min_confidence_ratio` to be below 1, because no ratio exceeds 1.")
         if self.rule == "denoise" and self.weight is not None:
             raise InvalidArgumentError(
                 "Expect no `weight` for the rule 'denoise', because trajectories do not vote there, "

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_names
 from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError, UnknownSuiteError
@@ -88,9 +88,7 @@ class LiberoEnv(VLAEnv):
         render_quality: str = "exact",
     ) -> None:
         check_choice("suite", suite, SUITES, UnknownSuiteError)
-        cameras = (cameras,) if isinstance(cameras, str) else cameras
-        for camera in cameras:
-            check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+        cameras = check_names("cameras", cameras, CAMERAS, UnknownCameraError)
         check_choice("render_quality", render_quality, QUALITIES)
         self._image_size = spec.check_image_size(image_size)
         gl.select_backend()

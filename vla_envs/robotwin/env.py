@@ -13,9 +13,9 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_names, check_number
 from vla_envs.base import Info, Observation, VLAEnv
-from vla_envs.errors import InvalidArgumentError, UnknownCameraError, WorkerError
+from vla_envs.errors import UnknownCameraError, WorkerError
 from vla_envs.resampling import lanczos_resize
 from vla_envs.robotwin.checkout import Checkout, choose_drawing, find_checkout
 from vla_envs.robotwin.configuration import HEAD_CAMERA, Configuration, check_cameras, read_configuration
@@ -133,7 +133,7 @@ class RoboTwinEnv(VLAEnv):
         render_mode: str | None = None,
         timeout: float = 120.0,
     ) -> None:
-        cameras = (cameras,) if isinstance(cameras, str) else tuple(cameras)
+        cameras = check_names("cameras", cameras, CAMERAS, UnknownCameraError)
         _check_arguments(cameras, chunk, instructions, timeout)
         self._image_size = None if image_size is None else spec.check_image_size(image_size)
         super().__init__(
@@ -365,9 +365,6 @@ class RoboTwinEnv(VLAEnv):
 
 
 def _check_arguments(cameras: Sequence[str], chunk: str, instructions: str, timeout: float) -> None:
-    for camera in cameras:
-        check_choice("cameras", camera, CAMERAS, UnknownCameraError)
     check_choice("chunk", chunk, CHUNKS)
     check_choice("instructions", instructions, INSTRUCTIONS)
-    if not 0 < timeout < np.inf:
-        raise InvalidArgumentError(f"Expect the `timeout` to be a positive number of seconds, actually: {timeout}.")
+    check_number("timeout", timeout, 0.0, above=True)

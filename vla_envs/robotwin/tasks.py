@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_names
 from vla_envs.errors import InvalidArgumentError, UnknownTaskError
 
 STEP_LIMITS = ("upstream", "simplevla_rl")
@@ -100,10 +100,8 @@ def task_ids(task: str | Sequence[str]) -> list[int]:
     >>> task_ids("stack_blocks_two")
     [45]
     """
-    names, places = [task] if isinstance(task, str) else list(task), list(TASKS)
-    for name in names:
-        check_choice("task", name, TASKS, UnknownTaskError)
-    return [places.index(name) for name in names]
+    places = list(TASKS)
+    return [places.index(name) for name in check_names("task", task, TASKS, UnknownTaskError)]
 
 
 def step_limits(step_limit: str, tasks: Sequence[str], upstream: Mapping[str, int]) -> dict[str, int]:

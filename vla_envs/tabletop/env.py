@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_names
 from vla_envs.base import Observation, VLAEnv
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError
@@ -89,9 +89,7 @@ class TabletopEnv(VLAEnv):
             max_episode_steps=max_episode_steps,
             render_mode=render_mode,
         )
-        cameras = (cameras,) if isinstance(cameras, str) else tuple(cameras)
-        for camera in cameras:
-            check_choice("cameras", camera, CAMERAS, UnknownCameraError)
+        cameras = check_names("cameras", cameras, CAMERAS, UnknownCameraError)
         size = spec.check_image_size(image_size)
         self.cameras = cameras
         self.observation_space = spec.observation_space([spec.CAMERA_KEYS[each] for each in self.cameras], size)

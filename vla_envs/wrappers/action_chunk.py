@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_flag, check_integer, check_numbers
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
 
 MAX_CHUNK_SIZE = 1000
@@ -67,6 +67,7 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:
             raise InvalidArgumentError(f"Expect a one-dimensional Box action space to chunk, actually: {space}.")
         chunk_size = check_integer("chunk_size", chunk_size, 1, MAX_CHUNK_SIZE)
+        flat = check_flag("flat", flat)
         gym.utils.RecordConstructorArgs.__init__(self, chunk_size=chunk_size, flat=flat)
         gym.Wrapper.__init__(self, env)
         self.chunk_size = chunk_size
@@ -94,8 +95,13 @@ class ActionChunk(gym.Wrapper, gym.utils.RecordConstructorArgs):
         return observation, {**info, "executed_actions": np.int64(0)}
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Execute the chunk ``action``, (K, A) or flat, until the episode ends."""
-        chunk = np.asarray(action)
+        """Execute the chunk ``action``, (K, A) or flat, until the episode ends.
+
+        Raises:
+            InvalidActionError: another shape, or something else than finite numbers.
+        """
+        check_numbers("action chunk", action, InvalidActionError)
+        chunk = np.asarray(action)  # in its own dtype, for environments of other code
         if chunk.shape != self.action_space.shape:
             raise InvalidActionError(
                 f"Expect the action chunk to have shape {self.action_space.shape}, actually: {chunk.shape}."

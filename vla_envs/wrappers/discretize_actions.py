@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from vla_envs.arguments import check_flags, check_integers, check_numbers
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.wrappers.checks import actions_of
 
@@ -26,19 +27,25 @@ def bin_centers(tokens: ArrayLike) -> NDArray[np.float64]:
     Token ``t`` is vocabulary id ``31744 + t``, the slot ``t`` of the 256 action logits. 256 edges bound 255
     bins, so that tokens 0 and 1 share the highest (openvla/openvla, ``prismatic/vla/action_tokenizer.py``).
 
+    Raises:
+        InvalidArgumentError: something else than integers from 0 to 255.
+
     >>> bin_centers([0, 1, 128, 255]).round(4).tolist()
     [0.9961, 0.9961, 0.0, -0.9961]
     """
-    return _CENTERS[np.clip(BINS - 1 - np.asarray(tokens), 0, BINS - 2)]
+    return _CENTERS[np.minimum(BINS - 1 - check_integers("tokens", tokens, 0, BINS - 1), BINS - 2)]
 
 
 def nearest_tokens(values: ArrayLike) -> NDArray[np.int64]:
     """The action tokens of numbers, clipped to [-1, 1]: the inverse of :func:`bin_centers`.
 
+    Raises:
+        InvalidArgumentError: something else than finite numbers.
+
     >>> nearest_tokens([1.0, 0.9999, 0.0, -1.0]).tolist()
     [0, 1, 128, 255]
     """
-    return BINS - np.digitize(np.clip(values, -1.0, 1.0), _EDGES)
+    return BINS - np.digitize(np.clip(check_numbers("values", values), -1.0, 1.0), _EDGES)
 
 
 class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
@@ -96,20 +103,18 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         Raises:
             InvalidActionError: another shape, or something else than integers from 0 to 255.
         """
-        tokens = np.asarray(action)
+        tokens = check_integers("tokens", action, 0, BINS - 1, InvalidActionError)
         if tokens.shape != self.action_space.shape:
             raise InvalidActionError(
                 f"Expect the tokens to have shape {self.action_space.shape}, actually: {tokens.shape}."
             )
-        if not np.issubdtype(tokens.dtype, np.integer) or (tokens < 0).any() or (tokens >= BINS).any():
-            raise InvalidActionError(f"Expect tokens to be integers from 0 to {BINS - 1}, actually: {tokens.tolist()}.")
         centers = bin_centers(tokens).reshape(self._box.shape)
         actions = np.where(self._scaled, 0.5 * (centers + 1.0) * self._range + self._low, centers)
         return actions.astype(self._box.dtype).reshape(self.env.action_space.shape)
 
     def tokens(self, action: ArrayLike) -> NDArray[np.int64]:
         """The tokens of an action, clipped to the quantiles: what :meth:`step` takes to repeat a demonstration."""
-        action = np.reshape(np.asarray(action, np.float64), self._box.shape)
+        action = check_numbers("action", action, InvalidActionError).reshape(self._box.shape)
         # The small number is OpenVLA's own, for data in which a number never changes.
         scaled = 2.0 * (action - self._low) / (self._range + 1e-8) - 1.0
         return nearest_tokens(np.where(self._scaled, scaled, action)).reshape(self.action_space.shape)
@@ -124,8 +129,8 @@ def _check_quantiles(
         if (space.low < -1).any() or (space.high > 1).any():
             raise InvalidArgumentError(f"Expect `q01` and `q99` for an action space beyond [-1, 1]: {space}.")
         return np.zeros(dim), np.zeros(dim), np.zeros(dim, bool)
-    low, high = (np.asarray(each, np.float64) for each in (q01, q99))
-    scaled = np.ones(dim, bool) if mask is None else np.asarray(mask, bool)
+    low, high = check_numbers("q01", q01), check_numbers("q99", q99)
+    scaled = np.ones(dim, bool) if mask is None else check_flags("mask", mask)
     if not low.shape == high.shape == scaled.shape == (dim,) or not (np.isfinite(high - low) & (low <= high)).all():
         raise InvalidArgumentError(
             f"Expect `q01` <= `q99` to be {dim} finite numbers each, and the `mask` {dim} booleans, "

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from vla_envs.arguments import check_integer
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION, MAX_INSTRUCTION_LENGTH
 
@@ -84,10 +85,7 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
     """
 
     def __init__(self, env: gym.Env, length: int = 24) -> None:
-        if not 1 <= length <= MAX_INSTRUCTION_LENGTH:  # more would be padding alone
-            raise InvalidArgumentError(
-                f"Expect the `length` to be at least 1 and at most {MAX_INSTRUCTION_LENGTH}, actually: {length!r}."
-            )
+        length = check_integer("length", length, 1, MAX_INSTRUCTION_LENGTH)  # more would be padding alone
         tokens = spaces.Box(0, VOCABULARY_SIZE - 1, (length,), np.int64)
         space = _replaced(env, INSTRUCTION_TOKENS, tokens)
         gym.utils.RecordConstructorArgs.__init__(self, length=length)

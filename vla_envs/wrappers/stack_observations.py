@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from vla_envs.arguments import check_choice, check_integer
+from vla_envs.arguments import check_integer, check_names
 from vla_envs.spec import STATE
 from vla_envs.wrappers.checks import dictionary_of, image_keys
 
@@ -51,9 +51,7 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         length = check_integer("length", length, 1, MAX_LENGTH)
         gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=keys)
         gym.Wrapper.__init__(self, env)
-        self.keys = _default_keys(boxes) if keys is None else tuple(keys)
-        for key in self.keys:
-            check_choice("keys", key, boxes)
+        self.keys = _default_keys(boxes) if keys is None else check_names("keys", keys, boxes)
         stacked = {key: _stacked(boxes[key], length) for key in self.keys}
         self.observation_space = spaces.Dict({**observations, **stacked})
         self._frames: dict[str, deque[Any]] = {key: deque(maxlen=length) for key in self.keys}

@@ -11,8 +11,16 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_number
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.arguments import (
+    check_integer,
+    check_mapping,
+    check_names,
+    check_number,
+    check_numbers,
+    check_seed,
+    check_sequence,
+)
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.rewards import (
     efficiency_reward,
     energy_penalty,
@@ -82,6 +90,7 @@ class NoisySuccess(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; ``seed`` also fixes the errors of this and all later episodes."""
+        seed = check_seed(seed)
         if seed is not None:
             # Not the seed alone: the environment draws its prompts from that stream.
             self._generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
@@ -92,7 +101,8 @@ class NoisySuccess(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment, and give the verdict where the trajectory ends."""
-        self._checksum = zlib.crc32(np.asarray(action, np.float64).tobytes(), self._checksum)
+        numbers = check_numbers("action", action, InvalidActionError)
+        self._checksum = zlib.crc32(numbers.tobytes(), self._checksum)
         observation, _, terminated, truncated, info = self.env.step(action)
         verdict = bool((terminated or truncated) and bool(info["success"]) != self._errs())
         return observation, float(verdict), terminated, truncated, {**info, **to_numpy({VERDICT: verdict})}
@@ -186,8 +196,8 @@ class ShapedReward(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env, weights: Mapping[str, float], dims: Sequence[int] | None = None) -> None:
-        for name in weights:
-            check_choice("weights", name, OBJECTIVES)
+        weights = check_mapping("weights", weights)
+        check_names("weights", list(weights), OBJECTIVES)
         weighted_reward(dict.fromkeys(weights, 0.0), weights)  # raises for weights that are none
         if "reward" not in weights:
             refuse_outside(
@@ -260,9 +270,11 @@ def step_limit(env: gym.Env, info: Mapping[str, Any]) -> int:
 
 def _check_dims(space: spaces.Box, weights: Mapping[str, float], dims: Sequence[int] | None) -> list[int]:
     count = space.shape[-1]
-    chosen = list(range(ACTION_DIM - 1 if count == ACTION_DIM else count) if dims is None else dims)
-    if not chosen or not all(0 <= each < count for each in chosen):
-        raise InvalidArgumentError(f"Expect `dims` to be of 0 to {count - 1}, at least one, actually: {dims}.")
+    usual = range(ACTION_DIM - 1 if count == ACTION_DIM else count)
+    chosen = list(usual) if dims is None else check_sequence("dims", dims)
+    chosen = [check_integer("dims", each, 0, count - 1) for each in chosen]
+    if not chosen:
+        raise InvalidArgumentError("Expect `dims` to name at least one number of an action, actually: none.")
     beyond = (space.low[..., chosen] < -1).any() or (space.high[..., chosen] > 1).any()
     if beyond and {"energy", "smoothness"} & set(weights):
         raise InvalidArgumentError(

@@ -182,9 +182,9 @@ def test_masks_and_scores_have_the_shape_of_the_rewards(name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"positive_weight": -0.1}, "`positive_weight` to be at least 0, actually: -0.1"),
-        ({"negative_weight": float("nan")}, "`negative_weight` to be at least 0, actually: nan"),
-        ({"correctness_threshold": float("inf")}, "`correctness_threshold` to be finite or None, actually: inf"),
+        ({"positive_weight": -0.1}, "`positive_weight` to be a finite number of at least 0, actually: -0.1"),
+        ({"negative_weight": float("nan")}, "`negative_weight` to be a finite number of at least 0, actually: nan"),
+        ({"correctness_threshold": float("inf")}, "`correctness_threshold` to be a finite number, actually: inf"),
         ({"baseline": "gae"}, "`baseline` to be one of 'grpo', 'grpo_mean', 'rloo', actually: 'gae'"),
     ],
 )
@@ -204,7 +204,7 @@ def test_a_signal_is_an_advantage(group):
 @pytest.mark.parametrize("estimator", [*BASELINES, "grpo_nsr"])
 def test_rewards_that_are_not_finite_are_refused(bad, estimator):
     """They would make advantages of the whole group that are no numbers, or none at all."""
-    with pytest.raises(InvalidArgumentError, match="finite `rewards`, actually"):
+    with pytest.raises(InvalidArgumentError, match="`rewards` to be finite numbers, actually"):
         group_advantages([1.0, 0.0, bad], estimator, success=[True, False, False])
 
 
@@ -215,7 +215,7 @@ def test_a_reward_that_nobody_is_compared_with_may_be_anything():
 
 def test_scores_that_are_not_finite_are_refused():
     """NaN is at least nothing, and so would be incorrect without a word."""
-    with pytest.raises(InvalidArgumentError, match="finite `scores`, actually"):
+    with pytest.raises(InvalidArgumentError, match="`scores` to be finite numbers, actually"):
         group_advantages([1.0, 0.0], "grpo_nsr", scores=[np.nan, 0.0], nsr=NSR(correctness_threshold=0.5))
     given = {"scores": [1.0, 0.0, np.nan], "mask": [True, True, False], "nsr": NSR(correctness_threshold=0.5)}
     assert group_advantages([1.0, 0.0, np.nan], "grpo_nsr", **given).tolist() == [0.1, -1.0, 0.0]
@@ -223,5 +223,5 @@ def test_scores_that_are_not_finite_are_refused():
 
 def test_nothing_says_whether_rewards_that_are_not_finite_differ():
     """Equal ones would say that nothing is left to learn."""
-    with pytest.raises(InvalidArgumentError, match="finite `rewards`"):
+    with pytest.raises(InvalidArgumentError, match="`rewards` to be finite numbers"):
         has_signal([1.0, np.nan])

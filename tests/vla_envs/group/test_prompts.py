@@ -107,7 +107,7 @@ def test_the_state_of_prompts_from_numpy_is_plain():
 
 def test_prompts_are_integers():
     """A part of a number would name another prompt."""
-    with pytest.raises(TypeError, match="float"):
+    with pytest.raises(InvalidArgumentError, match=r"integer of at least 0, actually: 2\.5"):
         UniformPrompts([(0, 2.5)])
 
 

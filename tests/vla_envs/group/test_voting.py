@@ -126,7 +126,7 @@ def test_how_often_an_even_group_ties(n, p, expected):
 @pytest.mark.parametrize("given_weights", [[1.0], [1.0, -1.0], [1.0, math.nan], [1.0, math.inf], [1e308, 1e308]])
 def test_impossible_weights_are_refused(given_weights):
     """Too few, negative or not finite."""
-    with pytest.raises(ValueError, match="2 numbers of at least 0"):
+    with pytest.raises(ValueError, match=r"2 numbers of at least 0|`weights` to be finite numbers"):
         majority_vote([True, False], given_weights)
 
 
@@ -169,8 +169,8 @@ def test_defaults_are_those_of_the_design():
         ({"n_votes_per_prompt": 5.0}, "an integer of at least 2, actually: 5.0"),
         ({"n_samples_per_prompt": 0}, "`n_samples_per_prompt` to be an integer of at least 1, actually: 0"),
         ({"n_samples_per_prompt": 6}, r"at most `n_votes_per_prompt` \(5\), actually: 6"),
-        ({"min_confidence_ratio": 1.0}, "below 1, because no ratio exceeds 1"),
-        ({"min_confidence_ratio": -0.1}, "a number from 0 to 1, actually: -0.1"),
+        ({"min_confidence_ratio": 1.0}, "below 1.* actually: 1.0"),
+        ({"min_confidence_ratio": -0.1}, "at least 0.* actually: -0.1"),
         ({"vote_share": -0.1}, "`vote_share` to be a number from 0 to 1, actually: -0.1"),
         ({"vote_share": 1.1}, "`vote_share` to be a number from 0 to 1, actually: 1.1"),
         ({"rule": "plurality"}, ", ".join(map(repr, RULES))),

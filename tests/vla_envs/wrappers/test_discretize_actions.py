@@ -137,7 +137,7 @@ def test_bad_tokens_are_refused(tokens, message):
 )
 def test_bad_quantiles_are_refused(quantiles):
     """One without the other, another length, the wrong way round, infinite."""
-    with pytest.raises(InvalidArgumentError, match="`q01` <= `q99` to be 7 finite numbers"):
+    with pytest.raises(InvalidArgumentError, match=r"7 finite numbers|`q\d\d` to be finite numbers, actually"):
         DiscretizeActions(ReachEnv(), *quantiles)
 
 

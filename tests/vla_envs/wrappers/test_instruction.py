@@ -47,7 +47,7 @@ class TestTokenizeInstruction:
         """No instruction to replace, or no room for it."""
         with pytest.raises(InvalidArgumentError, match="to have `instruction`"):
             TokenizeInstruction(gym.make("CartPole-v1"))
-        with pytest.raises(InvalidArgumentError, match="at least 1"):
+        with pytest.raises(InvalidArgumentError, match="from 1 to 256"):
             TokenizeInstruction(ReachEnv(), 0)
 
     def test_it_composes_with_chunks_in_either_order(self):
@@ -94,5 +94,5 @@ class TestEncodeInstruction:
 @pytest.mark.parametrize("length", [0, 257, 2**31])
 def test_a_length_beyond_any_instruction_is_refused(length):
     """It would be padding alone, up to all memory."""
-    with pytest.raises(InvalidArgumentError, match=f"at least 1 and at most 256, actually: {length}"):
+    with pytest.raises(InvalidArgumentError, match=f"from 1 to 256, actually: {length}"):
         TokenizeInstruction(gym.make("VLA-Tabletop-v0"), length)

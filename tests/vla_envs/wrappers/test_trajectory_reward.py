@@ -251,9 +251,9 @@ class TestShapedReward:
         [
             (({"speed": 1.0},), "`weights` to be one of 'reward', .*actually: 'speed'"),
             (({},), "one weight for each|objectives"),
-            (({"reward": np.inf},), "finite `weights`"),
-            (({"energy": 1.0}, []), "`dims` to be of 0 to 6, at least one"),
-            (({"energy": 1.0}, [7]), "`dims` to be of 0 to 6, at least one"),
+            (({"reward": np.inf},), "to be a finite number, actually: inf"),
+            (({"energy": 1.0}, []), "`dims` to name at least one number"),
+            (({"energy": 1.0}, [7]), "`dims` to be an integer from 0 to 6, actually: 7"),
         ],
     )
     def test_bad_constructions_are_refused(self, arguments, message):

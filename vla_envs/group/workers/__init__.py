@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vla_envs.arguments import check_integer
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.groups import EnvFns, LocalSubEnvs, SubEnvs
 from vla_envs.group.workers.sub_envs import WorkerSubEnvs
@@ -19,7 +20,7 @@ def make_sub_envs(
     Raises:
         InvalidArgumentError: ``worker_env`` without a worker, or arguments that :class:`WorkerSubEnvs` refuses.
     """
-    if num_workers != 0:
+    if check_integer("num_workers", num_workers, 0):
         return WorkerSubEnvs(env_fns, num_workers, worker_timeout, worker_env)
     if worker_env is not None:
         raise InvalidArgumentError(

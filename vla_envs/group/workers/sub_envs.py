@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from gymnasium.error import ClosedEnvironmentError
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_integer, check_number
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group.groups import Call, EnvFns, SubEnvSpec, TimeStep, prompt_of
 from vla_envs.group.starts import Start
@@ -68,10 +68,7 @@ class WorkerSubEnvs:
         worker_env: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         num_workers = check_integer("num_workers", num_workers, 1)
-        if not 0 < worker_timeout < np.inf:
-            raise InvalidArgumentError(
-                f"Expect the `worker_timeout` to be a positive number of seconds, actually: {worker_timeout}."
-            )
+        worker_timeout = check_number("worker_timeout", worker_timeout, 0.0, above=True)
         self.spec = _spec_of(env_fns[0])
         self._episodes: dict[int, _Episode] = {}
         self._invalid: dict[int, TimeStep] = {}

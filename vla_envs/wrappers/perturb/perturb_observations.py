@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_integer, check_number
+from vla_envs.arguments import check_flag, check_integer, check_mapping, check_number, check_seed
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import InvalidArgumentError, require_extra
 from vla_envs.spec import IMAGE, INSTRUCTION
@@ -119,7 +119,7 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         severity: float = 0.5,
     ) -> None:
         switches = dict(zip(AXES, (camera, light, noise, instruction, initial_pose), strict=True))
-        self.axes = tuple(axis for axis in AXES if switches[axis])
+        self.axes = tuple(axis for axis in AXES if check_flag(axis, switches[axis]))
         if not self.axes:
             raise InvalidArgumentError(f"Expect one of {', '.join(AXES)} to be True, actually: none.")
         severity = check_number("severity", severity, 0, 1)
@@ -154,12 +154,12 @@ class PerturbObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         Raises:
             InvalidArgumentError: a perturbation seed that is no integer from 0.
         """
-        others = dict(options or {})
+        others, seed = check_mapping("options", options), check_seed(seed)
         if seed is not None:
             # Not the seed alone: the environment draws its prompts from that stream.
             self._seeds = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
         next_seed = int(self._seeds.integers(2**31))
-        self._seed = _check_seed(others.pop(PERTURBATION_SEED, next_seed))
+        self._seed = check_integer(PERTURBATION_SEED, others.pop(PERTURBATION_SEED, next_seed), 0)
         self._drawn = Perturbation.draw(self._seed, self.axes, self.severity)
         observation, info = self.env.reset(seed=seed, options={**others, **self._offsets()})
         return self._perturb(observation, info), self._record(info)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,8 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
 import vla_envs
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.arguments import check_numbers
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.spec import FINAL_STATE, action_shape
 from vla_envs.wrappers.checks import actions_of
 from vla_envs.wrappers.record.episode import Episode, Origin, load_format, plain
@@ -61,6 +63,8 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def __init__(self, env: gym.Env, folder: str | Path, format: str = "lerobot") -> None:
         _check(env)
+        if not isinstance(folder, (str, os.PathLike)):
+            raise InvalidArgumentError(f"Expect the `folder` to be a path, actually: {folder!r}.")
         self._format = load_format(format)
         gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder), format=format)
         gym.Wrapper.__init__(self, env)
@@ -80,7 +84,8 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def step(self, action: ArrayLike) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment; the step that ends the episode writes it."""
-        observation, reward, terminated, truncated, info = self.env.step(np.asarray(action, self.action_space.dtype))
+        action = check_numbers("action", action, InvalidActionError).astype(self.action_space.dtype)
+        observation, reward, terminated, truncated, info = self.env.step(action)
         if self._before is not None:
             executed = int(info["executed_actions"]) if len(self._actions.shape) == 2 else 1
             self._rows.append(_Row(self._before, self._executed(action, executed), executed, float(reward)))

@@ -120,7 +120,7 @@ def test_seeds_may_be_an_array():
 @pytest.mark.parametrize("seeds", [[1, 2.5, 3, 4], [1, True, 3, 4], [1, 2, 3, -4], "abcd"])
 def test_a_seed_is_an_integer(seeds):
     """Also where its environment follows the first of its group and would not use it."""
-    with pytest.raises(InvalidArgumentError, match="each `seed` to be None or an integer of at least 0, actually: "):
+    with pytest.raises(InvalidArgumentError, match="`seed` to be an integer of at least 0, actually: "):
         make().reset(seed=seeds)
 
 

@@ -1,0 +1,217 @@
+"""Values of the wrong type or range, given to everything that takes arguments."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from tests.vla_envs.wrappers.stacks import WRAPPERS, tabletop
+from vla_envs.arguments import check_number
+from vla_envs.errors import InvalidActionError, InvalidArgumentError, VLAEnvsError
+from vla_envs.group import (
+    CurriculumPrompts,
+    GroupVectorEnv,
+    SequentialPrompts,
+    VoteConfig,
+    efficiency_bucket,
+    final_state_cluster,
+    temperature_schedule,
+)
+from vla_envs.tabletop.env import TabletopEnv
+from vla_envs.wrappers import (
+    ActionChunk,
+    ActionHistory,
+    DiscretizeActions,
+    NoisySuccess,
+    PerturbObservations,
+    RecordTrajectory,
+    ResizeImages,
+    ShapedReward,
+    StackObservations,
+    TokenizeInstruction,
+)
+
+SIZE = {"image_size": 16}
+NO_INTEGERS: tuple[Any, ...] = (1.0, np.float32(2.0), True, np.True_, "3", b"3", [2], np.array(2), 0.5, -1, object())
+NO_SCALARS = tuple(value for value in NO_INTEGERS if value != [2])
+NO_NUMBERS: tuple[Any, ...] = (True, "0.5", [0.5], float("nan"), float("inf"), 1j, object())
+NO_FLAGS: tuple[Any, ...] = (1, 0.0, "yes", [True], None)
+NO_NAMES: tuple[Any, ...] = (5, 1.0, [1], [None], object())
+NO_OPTIONS: tuple[Any, ...] = (5, "task_id", ["task_id"], [], 0)
+
+
+def make(**kwargs: Any) -> gym.Env[Any, Any]:
+    return gym.make("VLA-Tabletop-v0", **{**SIZE, **kwargs})
+
+
+def perturbed() -> gym.Env[Any, Any]:
+    return WRAPPERS["PerturbObservations"](tabletop())
+
+
+def groups(group_size: Any = 2, **kwargs: Any) -> GroupVectorEnv:
+    return GroupVectorEnv([tabletop] * 2, group_size, **kwargs)
+
+
+ARGUMENTS = {
+    "max_episode_steps": (lambda value: TabletopEnv(max_episode_steps=value), (*NO_INTEGERS, 0, 2**40)),
+    "image_size": (lambda value: make(image_size=value), (*NO_INTEGERS, 15, 10**30)),
+    "task_id": (lambda value: make(task_id=value), (*NO_SCALARS, [1.0], [True], ["0"], {0: 1}, 10**30)),
+    "cameras": (lambda value: make(cameras=value), (*NO_NAMES, ["agentview", 3])),
+    "split": (lambda value: make(split=value), (*NO_NAMES, np.array(["eval", "train"]))),
+    "render_mode": (lambda value: TabletopEnv(render_mode=value), (*NO_NAMES, np.array(["rgb_array"]))),
+    "seed": (lambda value: make().reset(seed=value), NO_INTEGERS),
+    "init_state_id": (lambda value: make().reset(options={"init_state_id": value}), (*NO_INTEGERS, 10**30)),
+    "reset task_id": (lambda value: make().reset(options={"task_id": value}), (*NO_INTEGERS, 10**30)),
+    "options": (lambda value: make().unwrapped.reset(options=value), NO_OPTIONS),
+    "camera_offset": (
+        lambda value: make().reset(options={"camera_offset": value}),
+        ("left", ["0", "0", "1", "1"], [0, 0, 1], [True] * 4, [None] * 4, [[0], [0, 1]]),
+    ),
+    "gripper_offset": (
+        lambda value: make().reset(options={"gripper_offset": value}),
+        ("up", ["0"] * 3, [True] * 3, [None] * 3, [0, 0, np.nan], {"x": 1}),
+    ),
+    "ActionChunk": (lambda value: ActionChunk(tabletop(), value), (*NO_INTEGERS, 0, 10**12)),
+    "ActionChunk flat": (lambda value: ActionChunk(tabletop(), 2, flat=value), NO_FLAGS),
+    "ActionHistory": (lambda value: ActionHistory(tabletop(), value), (*NO_INTEGERS, 0, 10**12)),
+    "StackObservations": (lambda value: StackObservations(tabletop(), value), (*NO_INTEGERS, 0, 10**12)),
+    "StackObservations keys": (lambda value: StackObservations(tabletop(), 2, value), (*NO_NAMES, "instruction")),
+    "TokenizeInstruction": (lambda value: TokenizeInstruction(tabletop(), value), (*NO_INTEGERS, 0, 10**12)),
+    "ResizeImages": (lambda value: ResizeImages(tabletop(), value), (*NO_INTEGERS, 10**12)),
+    "NoisySuccess": (lambda value: NoisySuccess(tabletop(), value), (*NO_NUMBERS, 1.5, -0.1)),
+    "NoisySuccess seed": (lambda value: NoisySuccess(tabletop(), 0.5).reset(seed=value), NO_INTEGERS),
+    "PerturbObservations": (
+        lambda value: PerturbObservations(tabletop(), light=True, severity=value),
+        (*NO_NUMBERS, 1.5, -0.1),
+    ),
+    "PerturbObservations light": (lambda value: PerturbObservations(tabletop(), light=value), NO_FLAGS),
+    "PerturbObservations seed": (
+        lambda value: WRAPPERS["PerturbObservations"](tabletop()).reset(seed=value),
+        NO_INTEGERS,
+    ),
+    "perturbation_seed": (lambda value: perturbed().reset(options={"perturbation_seed": value}), NO_INTEGERS),
+    "PerturbObservations options": (lambda value: perturbed().reset(options=value), NO_OPTIONS),
+    "ShapedReward": (lambda value: ShapedReward(tabletop(), {"reward": value}), NO_NUMBERS),
+    "ShapedReward weights": (lambda value: ShapedReward(tabletop(), value), (5, "reward", ["reward"], None, {})),
+    "ShapedReward dims": (
+        lambda value: ShapedReward(tabletop(), {"reward": 1.0}, value),
+        (1, "01", [1.0], [True], [[0]]),
+    ),
+    "DiscretizeActions": (
+        lambda value: DiscretizeActions(tabletop(), value, [1.0] * 7),
+        ("low", ["0"] * 7, [[0], [1, 2]]),
+    ),
+    "DiscretizeActions mask": (
+        lambda value: DiscretizeActions(tabletop(), [0.0] * 7, [1.0] * 7, value),
+        (1, "mask", ["1"] * 7, [0.5] * 7, [2] * 7),
+    ),
+    "RecordTrajectory": (lambda value: RecordTrajectory(tabletop(), value), (5, None, ["folder"])),
+    "num_envs": (lambda value: gym.make_vec("VLA-Tabletop-v0", value), (*NO_INTEGERS, 0)),
+    "steps of a vector": (
+        lambda value: gym.make_vec("VLA-Tabletop-v0", 2, max_episode_steps=value),
+        (*NO_INTEGERS, 0, 2**40),
+    ),
+    "group_size": (groups, (*NO_INTEGERS[:-2], 0, 3, 10**30)),
+    "num_workers": (lambda value: groups(num_workers=value), NO_INTEGERS),
+    "worker_timeout": (lambda value: groups(num_workers=1, worker_timeout=value), (*NO_NUMBERS, 0.0, -1)),
+    "mode": (lambda value: groups(mode=value), NO_NAMES),
+    "temperatures": (lambda value: groups(temperatures=value), ("hot", ["1", "1"], [1.0, None], [True, True], 1.0)),
+    "prompts": (
+        lambda value: groups(prompts=value),
+        (5, [], [3], [(0, 1.0)], [(True, 0)], [(0, 1, 2)], ["01"], [(0, -1)]),
+    ),
+    "group seed": (lambda value: groups().reset(seed=value), (1.0, True, "3", [0.5, 1], [True, 1], -1)),
+    "group options": (lambda value: groups().reset(options=value), NO_OPTIONS),
+    "n_votes_per_prompt": (lambda value: VoteConfig(n_votes_per_prompt=value), (*NO_INTEGERS, 1)),
+    "vote_share": (lambda value: VoteConfig(vote_share=value), (*NO_NUMBERS, 1.5)),
+    "min_confidence_ratio": (lambda value: VoteConfig(min_confidence_ratio=value), (*NO_NUMBERS, 1.0)),
+    "use_env_fallback": (lambda value: VoteConfig(use_env_fallback=value), NO_FLAGS),
+    "efficiency_bucket": (efficiency_bucket, (*NO_INTEGERS, 0)),
+    "final_state_cluster": (final_state_cluster, (*NO_NUMBERS, -0.1)),
+    "decay": (lambda value: CurriculumPrompts([(0, 0)], value), (*NO_NUMBERS, 1.5)),
+    "SequentialPrompts": (SequentialPrompts, (5, "01", [(0, "1")])),
+    "temperature_schedule": (temperature_schedule, (*NO_INTEGERS, 0)),
+}
+"""What takes an argument, and values that it cannot take."""
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_value_that_cannot_be_meant_is_refused_by_name(name: str) -> None:
+    """10.0 steps, True pixels, a chunk of 1.0 or a probability of NaN: accepted, or an error deep in NumPy."""
+    call, values = ARGUMENTS[name]
+    for value in values:
+        with pytest.raises(InvalidArgumentError, match=r"(?s)Expect .*actually"):
+            call(value)
+
+
+@pytest.mark.parametrize("integer", [np.int64(3), np.uint8(3), np.int32(3)])
+def test_integers_of_numpy_are_integers(integer: Any) -> None:
+    """They come out of arrays of indices, and what they make is as from Python's own."""
+    env = StackObservations(ActionHistory(ActionChunk(make(), integer), integer), integer)
+    observation, info = env.reset(seed=integer, options={"task_id": integer, "init_state_id": integer})
+    assert (info["task_id"], info["init_state_id"], info["max_steps"]) == (3, 3, 80)
+    assert observation["action_history"].shape == (3, 7)
+    assert env.observation_space.contains(observation)
+    assert env.spec.to_json()
+
+
+ACTIONS: tuple[Any, ...] = (
+    "forward",
+    ["0"] * 7,
+    None,
+    [None] * 7,
+    [True] * 7,
+    [[0.0], [0.0, 1.0]],
+    np.zeros(7, complex),
+    np.full(7, object()),
+    np.full(7, np.nan),
+    np.full(7, np.inf),
+    {"action": 1.0},
+    0.0,
+    np.zeros((7, 7, 7)),
+)
+
+
+@pytest.mark.parametrize("wrap", [lambda env: env, *WRAPPERS.values()], ids=["bare", *WRAPPERS])
+def test_what_is_no_action_is_refused_by_name(wrap: Any) -> None:
+    """In every wrapper, before the simulation sees it; the episode goes on afterwards."""
+    env = wrap(gym.make("VLA-Tabletop-v0", task_id=[0, 1], image_size=16, disable_env_checker=True))
+    env.reset(seed=0)
+    for action in ACTIONS:
+        with pytest.raises(InvalidActionError, match=r"(?s)Expect .*actually"):
+            env.step(action)
+    env.action_space.seed(0)
+    *_, info = env.step(env.action_space.sample())
+    assert info["elapsed_steps"] == info["executed_actions"]
+
+
+def test_recording_refuses_them_too(tmp_path: Any) -> None:
+    """It casts actions to the dtype of the space, which would make numbers of texts."""
+    env = RecordTrajectory(tabletop(), tmp_path)
+    env.reset(seed=0)
+    for action in ACTIONS:
+        with pytest.raises(InvalidActionError):
+            env.step(action)
+
+
+@pytest.mark.parametrize("actions", [None, 5, "ab", [None, None], np.zeros((3, 7)), np.float64(1.0), [[0.0] * 6] * 2])
+def test_groups_refuse_them_too(actions: Any) -> None:
+    """One action for each environment."""
+    envs = groups()
+    envs.reset(seed=0)
+    with pytest.raises(InvalidActionError, match=r"Expect .*actually"):
+        envs.step(actions)
+
+
+def test_bounds_that_are_left_out_are_refused() -> None:
+    """They are said in the sentence."""
+    check = partial(check_number, "ratio", lowest=0.0, highest=1.0, below=True)
+    assert check(0.0) == 0.0
+    with pytest.raises(VLAEnvsError, match="of at least 0 and below 1, actually: 1"):
+        check(1)
+    with pytest.raises(VLAEnvsError, match="a finite number above 0, actually: 0"):
+        check_number("rate", 0, 0.0, above=True)
