@@ -57,7 +57,7 @@ class TestArguments:
 
     @pytest.mark.parametrize("timeout", [0, -1.0, float("inf"), float("nan")])
     def test_timeout(self, make_env, timeout):
-        with pytest.raises(InvalidArgumentError, match=f"positive number of seconds, actually: {timeout}"):
+        with pytest.raises(InvalidArgumentError, match=f"`timeout` to be a finite number above 0, actually: {timeout}"):
             make_env(timeout=timeout)
 
     def test_camera_that_the_configuration_does_not_collect(self, make_env):
