@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 from policies.registry import load_policy
 from rllib_configs import presets
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Evaluation, OpenVLAConfig, Resources
+from rllib_configs.run.cloning import load_initial_policy
 from rllib_configs.run.train import load_experiment, resume, train
 from tests.policies.openvla.observing import observe
 from vla_envs.errors import InvalidArgumentError
@@ -98,6 +99,15 @@ def test_a_chunk_of_another_length_is_refused(random_checkpoint, tmp_path):
     with pytest.raises(InvalidArgumentError, match=r"`environment\.chunk_size` to be None or .* 1, actually: 8"):
         train(hosted("openvla", random_checkpoint, environment=environment), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_what_bfloat16_would_round_away_is_refused(random_checkpoint, tmp_path):
+    """Before a directory is made; adapters are float32 whatever the network is."""
+    policy = OpenVLAConfig(kind="openvla", path=str(random_checkpoint), dtype="bfloat16")
+    with pytest.raises(InvalidArgumentError, match=r"to be float32, .* --policy\.autocast"):
+        train(SMALL.replace(policy=policy), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    load_initial_policy(SMALL.replace(policy=policy.replace(lora_rank=4)).resolved())
 
 
 def test_a_hosted_kind_without_a_checkpoint_is_refused(tmp_path):
