@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.interface import Policy
+from policies.interface import Policy, trained_parameters
 from vla_envs.errors import NonFiniteError
 
 NONFINITE_STEPS_IN_A_ROW = 3
@@ -57,12 +57,14 @@ def clone(
 
     Raises:
         ValueError: there are no rows.
+        InvalidArgumentError: a parameter that would be trained is not float32.
         NonFiniteError: the loss or its gradient is not finite, several times in a row; such steps are not taken.
     """
     if not len(demonstrations):
         raise ValueError("Expect at least one demonstrated state to clone, actually: none.")
     rng = np.random.default_rng(seed)
-    optimizer = torch.optim.Adam(policy.parameters(), lr)
+    parameters = trained_parameters(policy)
+    optimizer = torch.optim.Adam(parameters, lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, 1.0) * (1.0 - step / steps)
     )
@@ -73,7 +75,7 @@ def clone(
         loss = policy.cloning_loss(*_batch(demonstrations, rows, _device(policy)))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         not_taken = 0 if (loss + norm).isfinite() else not_taken + 1
         if not_taken == NONFINITE_STEPS_IN_A_ROW:
             raise NonFiniteError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
-from vla_envs.errors import NonFiniteError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 
 
 class ActionSample(NamedTuple):
@@ -151,6 +151,24 @@ class Policy(nn.Module, ABC):
         sample = self.get_action_and_value(here, greedy=True)
         check_finite([("log-probabilities of actions", sample.token_logp)], "Look for NaN in weights and observations.")
         return self.decode(sample.tokens)
+
+
+def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that are trained, for an optimizer.
+
+    Raises:
+        InvalidArgumentError: one of them is not float32. A step below half the distance to the next number, 0.4 % of
+            it in bfloat16, would be rounded away without a word.
+    """
+    trained = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    if coarse := [name for name, each in trained.items() if each.dtype != torch.float32]:
+        raise InvalidArgumentError(
+            "Expect trained parameters to be float32, in which small steps are not rounded away, actually: "
+            f"{trained[coarse[0]].dtype} for {coarse[0]!r} (of {len(coarse)}). Train adapters in their place "
+            "(--policy.lora-rank 32), or float32 parameters whose products are bfloat16 (--policy.dtype float32 "
+            "--policy.autocast)."
+        )
+    return list(trained.values())
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], instead: str) -> None:

@@ -25,13 +25,13 @@ class Training:
     lora_rank: int = 32
     """Rank of the adapters; 0 trains every parameter."""
     dtype: Dtype = "bfloat16"
-    """Type of the network's parameters; adapters, and what Adam remembers of them, are float32."""
+    """Type of the network's parameters; what is trained is float32: adapters, or every parameter."""
     gradient_checkpointing: bool = False
     """Whether activations are computed twice instead of kept."""
     micro_batch_size: int = 1
     """Number of samples on the GPU at a time."""
     optimizer: Literal["adam", "adam8bit"] = "adam"
-    """Optimizer, whose moments have the type of what is trained, or take a byte a number."""
+    """Optimizer, whose moments are float32, or take a byte a number."""
     reference: bool = False
     """Whether a frozen copy is kept: of the adapters alone, where there are any."""
     num_images: int = 1
@@ -68,17 +68,17 @@ def plan(config: NetworkConfig, training: Training) -> Plan:
     """
     with torch.device("meta"):
         network = Network(config)
-    size = BYTES[training.dtype]
+    size, trained_size = BYTES[training.dtype], BYTES["float32"]
     parameters = sum(each.numel() for each in network.parameters())
     adapters = sum(_adapter_sizes(network, training.lora_rank))
-    trained, trained_size = (adapters, BYTES["float32"]) if training.lora_rank else (parameters, size)
+    trained = adapters if training.lora_rank else parameters
     remembered_size = 1 if training.optimizer == "adam8bit" else trained_size
     return Plan(
         parameters=size * parameters,
-        adapters=BYTES["float32"] * adapters,
+        adapters=trained_size * adapters,
         gradients=trained_size * trained,
         optimizer=2 * remembered_size * trained,
-        reference=training.reference * (BYTES["float32"] * adapters if training.lora_rank else size * parameters),
+        reference=training.reference * (trained_size * adapters if training.lora_rank else size * parameters),
         activations=training.micro_batch_size * activation_bytes(config, training),
     )
 

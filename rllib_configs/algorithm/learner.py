@@ -20,6 +20,7 @@ from torch import Tensor, distributed
 from torch.nn.utils import get_total_norm, parameters_to_vector, vector_to_parameters
 
 from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW
+from policies.interface import trained_parameters
 from rllib_configs.algorithm.batching import GroupTrainingData, Rows, Timesteps, minibatches
 from rllib_configs.algorithm.loss import LOSS_TERMS, Coefficients, Loss, ppo_loss
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory
@@ -65,6 +66,7 @@ class VLALearner(TorchLearner):
 
         Raises:
             DependencyNotInstalled: ``adam8bit`` without bitsandbytes.
+            InvalidArgumentError: a parameter that would be trained is not float32.
         """
         parameters = self.get_parameters(self.module[module_id])
         in_8_bits = config.optimizer == "adam8bit"
@@ -81,7 +83,7 @@ class VLALearner(TorchLearner):
 
     def get_parameters(self, module: Any) -> Sequence[torch.nn.Parameter]:
         """Those that are trained: the rest has no place in an optimizer or a checkpoint."""
-        return [parameter for parameter in module.parameters() if parameter.requires_grad]
+        return trained_parameters(module)
 
     def update(  # type: ignore[override]
         self,

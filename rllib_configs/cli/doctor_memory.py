@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from policies.openvla.memory import Training, largest_micro_batch, plan
 from policies.openvla.random_checkpoint import SIZES
 from vla_envs.errors import InvalidArgumentError
 
+ALL = Training(lora_rank=0, dtype="float32", gradient_checkpointing=True)
+"""Every parameter, which only float32 ones are."""
 WAYS: Mapping[str, Training] = {
     "adapters of rank 32": Training(),
     "the same, activations computed twice": Training(gradient_checkpointing=True),
-    "all parameters in bfloat16": Training(lora_rank=0, gradient_checkpointing=True),
-    "the same, beside a reference": Training(lora_rank=0, gradient_checkpointing=True, reference=True),
-    "all parameters in float32": Training(lora_rank=0, dtype="float32", gradient_checkpointing=True),
-    "the same, Adam in 8 bits": Training(
-        lora_rank=0, dtype="float32", gradient_checkpointing=True, optimizer="adam8bit"
-    ),
+    "all parameters": ALL,
+    "the same, beside a reference": replace(ALL, reference=True),
+    "all parameters, Adam in 8 bits": replace(ALL, optimizer="adam8bit"),
 }
-"""What it is called -> how it trains; without more words Adam remembers in the type of what is trained."""
+"""What it is called -> how it trains."""
 
 
 def memory_table(gigabytes: float) -> Iterator[str]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from policies.behavior_cloning import Demonstrations, clone
-from policies.interface import Policy
+from policies.interface import Policy, trained_parameters
 from policies.registry import load_policy
 from rllib_configs.config import BehaviorCloning, EnvironmentConfig, Experiment
 from vla_envs.base import VLAEnv
@@ -35,7 +35,8 @@ def load_initial_policy(experiment: Experiment) -> Policy:
     """The policy before any cloning.
 
     Raises:
-        InvalidArgumentError: a checkpoint made for another environment, or demonstrations that nobody can give.
+        InvalidArgumentError: a checkpoint made for another environment, parameters that cannot be trained, or
+            demonstrations that nobody can give.
         MissingAssetsError: no checkpoint.
     """
     if experiment.clones_expert:
@@ -51,6 +52,7 @@ def load_initial_policy(experiment: Experiment) -> Policy:
                 f"Expect the `{name}` of {experiment.policy.path} to fit the environment's, which is {expected}, "
                 f"actually: {given}."
             )
+    trained_parameters(policy)  # raises where the learner would, before there is a directory
     return policy
 
 

@@ -8,7 +8,7 @@ import torch
 
 from policies.behavior_cloning import NONFINITE_STEPS_IN_A_ROW, Demonstrations, clone
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
-from vla_envs.errors import NonFiniteError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 
 
 def demonstrate(rows=32):
@@ -115,3 +115,15 @@ def test_what_stands_where_no_action_is_has_no_part(config):
         demonstrations.actions[:, 1:] = garbage
         losses.append(cloned(demonstrations, fresh_policy(config=config), steps=2)[1])
     assert losses[0] == losses[1] == losses[2]
+
+
+def test_parameters_that_would_lose_small_steps_are_refused():
+    """An Adam step of 5e-6 is below half the distance between two numbers of bfloat16, and would change nothing."""
+    weight = torch.full((), 0.02, dtype=torch.bfloat16)
+    assert weight - 5e-6 == weight
+    policy = fresh_policy()
+    policy.value_head.bfloat16()
+    with pytest.raises(InvalidArgumentError, match=r"bfloat16 for 'value_head\.0\.weight' \(of 4\).*lora-rank"):
+        cloned(demonstrate(), policy, steps=1)
+    policy.value_head.requires_grad_(False)
+    cloned(demonstrate(), policy, steps=1)

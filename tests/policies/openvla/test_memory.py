@@ -82,4 +82,4 @@ def test_options_that_save_or_cost_memory_are_counted():
 
 def test_nothing_fits_where_the_parameters_do_not():
     """And not a negative number of samples."""
-    assert largest_micro_batch(SIZES["7b"], Training(lora_rank=0), 24.0) == 0
+    assert largest_micro_batch(SIZES["7b"], Training(lora_rank=0, dtype="float32"), 24.0) == 0

@@ -11,9 +11,13 @@ pytest.importorskip("transformers")
 
 from policies.registry import load_policy
 from rllib_configs import presets
+from rllib_configs.cli import main
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Evaluation, OpenVLAConfig, Resources
+from rllib_configs.run.cloning import load_initial_policy
+from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, read_episodes, success_rate
 from rllib_configs.run.train import load_experiment, resume, train
 from tests.policies.openvla.observing import observe
+from tests.rllib_configs import dice_env
 from vla_envs.errors import InvalidArgumentError
 
 SMALL = presets.libero_ttrl(
@@ -59,6 +63,26 @@ def test_a_run_goes_on_and_ends_where_an_uninterrupted_one_does(random_checkpoin
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+def test_reported_episodes_are_those_of_the_saved_policies(random_checkpoint, tmp_path):
+    """Rounded into bfloat16 weights, adapters acted otherwise than in the table and the choice of the best."""
+    evaluation = Evaluation(num_episodes=8, num_envs=4, curve_episodes=8, videos=0)
+    environment = SMALL.environment.replace(id=dice_env.ENV_ID)
+    policy = OpenVLAConfig(kind="openvla_oft", path=str(random_checkpoint), lora_rank=4, dtype="bfloat16")
+    run = train(
+        SMALL.replace(policy=policy, environment=environment, evaluation=evaluation, iterations=1), tmp_path / "runs"
+    )
+    reported = read_episodes(run)
+    assert reported["after"] != reported["before"]
+    assert main(["evaluate", str(run), "--num-episodes", "8", "--output", str(tmp_path / "result.json")]) == 0
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert [Episode(**each) for each in result["episodes"]] == reported["after"]
+    best, experiment = load_policy(policy.kind, run / "best"), load_experiment(run)
+    episodes = evaluate(best, experiment.environment, held_out_prompts(experiment.environment, num_episodes=8), 4)
+    assert episodes == max(reported["before"], reported["after"], key=success_rate)
+
+
+@pytest.mark.slow
 @pytest.mark.libero
 @pytest.mark.usefixtures("local_ray", "libero_assets")
 def test_two_iterations_on_libero(random_checkpoint, tmp_path):
@@ -98,6 +122,15 @@ def test_a_chunk_of_another_length_is_refused(random_checkpoint, tmp_path):
     with pytest.raises(InvalidArgumentError, match=r"`environment\.chunk_size` to be None or .* 1, actually: 8"):
         train(hosted("openvla", random_checkpoint, environment=environment), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_what_bfloat16_would_round_away_is_refused(random_checkpoint, tmp_path):
+    """Before a directory is made; adapters are float32 whatever the network is."""
+    policy = OpenVLAConfig(kind="openvla", path=str(random_checkpoint), dtype="bfloat16")
+    with pytest.raises(InvalidArgumentError, match=r"to be float32, .* --policy\.autocast"):
+        train(SMALL.replace(policy=policy), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    load_initial_policy(SMALL.replace(policy=policy.replace(lora_rank=4)).resolved())
 
 
 def test_a_hosted_kind_without_a_checkpoint_is_refused(tmp_path):
