@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -321,13 +322,15 @@ def build_algorithm(experiment: Experiment) -> VLAPPO:
 
 @contextmanager
 def _advice(directory: Path) -> Iterator[None]:
-    """Say how a run goes on that a signal, the disk or a process of Ray has ended."""
+    """Say how a run goes on that a signal, the disk, a process of Ray or the reader of its output has ended."""
     try:
         yield
     except Stopped as stopped:
         raise Stopped(stopped.number, _how_to_go_on(directory)) from None
     except WorkerError as error:
         raise WorkerError(f"{error} {_how_to_go_on(directory)}") from error
+    except BrokenPipeError:
+        raise Stopped(signal.SIGPIPE, _how_to_go_on(directory)) from None
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

@@ -31,6 +31,7 @@ from rllib_configs.config import (
 from rllib_configs.run.checkpoints import Checkpoints
 from rllib_configs.run.cloning import load_initial_policy
 from rllib_configs.run.evaluation import Episode, held_out_prompts
+from rllib_configs.run.interruption import Stopped
 from rllib_configs.run.logging import MetricsLog
 from rllib_configs.run.report import plot_curve
 from rllib_configs.run.train import Run, _advice, load_experiment, train
@@ -381,6 +382,15 @@ def test_a_disk_that_is_full_ends_the_run_in_one_sentence(tmp_path, has_checkpoi
     advice = f"Go on with: vla train --resume {tmp_path}" if has_checkpoint else "Nothing is trained yet: start again."
     with pytest.raises(VLAEnvsError, match=f"No space left on device: 'weights'. {advice}$"), _advice(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device", "weights")
+
+
+def test_output_that_nobody_reads_any_more_ends_the_run_as_a_signal_does(tmp_path):
+    """As `vla train ... | head -1`."""
+    with (
+        pytest.raises(Stopped, match=r"^stopped by SIGPIPE\. Nothing is trained yet: start again\.$"),
+        _advice(tmp_path),
+    ):
+        raise BrokenPipeError
 
 
 def test_training_that_is_not_finite_ends_with_the_last_sound_checkpoint(trained, tmp_path):
