@@ -365,6 +365,15 @@ def test_a_place_where_no_run_can_be_written_is_named_before_any_work(tmp_path):
         train(SHRUNKEN, tmp_path / "runs")
 
 
+def test_a_home_that_ray_cannot_write_is_named_before_any_work(tmp_path, monkeypatch):
+    """As that of an account that has none; Ray would stop after hours of cloning."""
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(InvalidArgumentError, match=r"Ray's own files .*home is no directory\. Set HOME"):
+        train(SHRUNKEN, tmp_path / "runs")
+    assert names(tmp_path) == ["home"]
+
+
 def test_an_address_without_a_ray_is_named_before_any_work(tmp_path, monkeypatch):
     """And before a directory is made."""
     monkeypatch.setenv("RAY_ADDRESS", "nowhere")
