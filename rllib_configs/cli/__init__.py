@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 
 import gymnasium as gym
@@ -27,6 +29,20 @@ OWN_PACKAGES = ("vla_envs", "policies", "rllib_configs")
 def main(argv: list[str] | None = None) -> int:
     """Run a command; errors of this package and missing extras end it with one line instead of a traceback."""
     command, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        try:
+            return _run(command, arguments)
+        finally:
+            _flush()
+    except BrokenPipeError:  # whoever read the output has ended, as in `vla doctor | head -1`
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        return _fail(command, str(error))
+
+
+def _run(command: str, arguments: list[str]) -> int:
     if command in ("-h", "--help"):
         print(_usage())
         return 0
@@ -38,10 +54,6 @@ def main(argv: list[str] | None = None) -> int:
             return importlib.import_module(f"rllib_configs.cli.{command}").main(arguments) or 0
     except (VLAEnvsError, gym.error.Error) as error:
         return _fail(command, str(error))
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        return _fail(command, str(error))
     except KeyboardInterrupt as error:
         _fail(command, str(error) or "stopped by SIGINT.")
         return error.exit_code if isinstance(error, Stopped) else 130
@@ -49,6 +61,15 @@ def main(argv: list[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] in OWN_PACKAGES:
             raise
         return _fail(command, f"{error}. Install it with: pip install 'vla-envs[rllib]'")
+
+
+def _flush() -> None:
+    """Write the rest of the output now: where that fails at the end of Python, it complains by itself."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
 
 
 def _fail(command: str, message: str) -> int:

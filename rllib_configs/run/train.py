@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,10 +34,12 @@ from rllib_configs.run.logging import MetricsLog, Progress, scalars
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
 from rllib_configs.run.video import record, write_grid
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError, require_extra
-from vla_envs.files import DISK_ERRORS, atomic_write_text, claimed, set_aside
+from vla_envs.files import DISK_ERRORS, atomic_write_text, claimed, expanded, set_aside
 from vla_envs.spec import Prompt
 
 CONFIG_FILE = "config.json"
+RAY_FOLDERS = ("~/.ray", "~/ray_results")
+"""What Ray writes, wherever the results of a run go."""
 
 
 def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
@@ -53,7 +56,7 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """
     # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
     experiment = experiment.resolved()
-    _check_writable(root)
+    _check_writable(root, "runs", "Start from another working directory.")
     experiment.environment.check_registered()
     _check(experiment)
     interruption = Interruption()
@@ -321,13 +324,15 @@ def build_algorithm(experiment: Experiment) -> VLAPPO:
 
 @contextmanager
 def _advice(directory: Path) -> Iterator[None]:
-    """Say how a run goes on that a signal, the disk or a process of Ray has ended."""
+    """Say how a run goes on that a signal, the disk, a process of Ray or the reader of its output has ended."""
     try:
         yield
     except Stopped as stopped:
         raise Stopped(stopped.number, _how_to_go_on(directory)) from None
     except WorkerError as error:
         raise WorkerError(f"{error} {_how_to_go_on(directory)}") from error
+    except BrokenPipeError:
+        raise Stopped(signal.SIGPIPE, _how_to_go_on(directory)) from None
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
@@ -345,17 +350,18 @@ def _check(experiment: Experiment) -> None:
     VLAPPOConfig.from_experiment(experiment).validate()
     if experiment.wandb_project is not None:
         require_extra("wandb", "wandb")
+    for folder in RAY_FOLDERS:
+        _check_writable(expanded(folder), "Ray's own files", "Set HOME to a directory that can be written.")
     check_address()
 
 
-def _check_writable(root: Path) -> None:
+def _check_writable(root: Path, what: str, remedy: str) -> None:
     """Check that directories can be made in a folder, which may be absent, without making one."""
     existing = next(each for each in (root.absolute(), *root.absolute().parents) if os.path.lexists(each))
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
         problem = "cannot be written" if existing.is_dir() else "is no directory"
         raise InvalidArgumentError(
-            f"Expect runs to go to a directory that can be written, actually: {existing} {problem}. Start from another "
-            "working directory."
+            f"Expect {what} to go to a directory that can be written, actually: {existing} {problem}. {remedy}"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import rllib_configs
+from vla_envs.errors import InvalidArgumentError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,3 +31,12 @@ def test_importing_it_imports_neither_ray_nor_torch(module):
     code = f"import sys, {module}; print({{'ray', 'torch', 'transformers', 'scipy', 'mujoco'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+def test_without_a_home_the_error_says_what_to_set(monkeypatch):
+    """Ray is not imported then, and says only that it could not determine one."""
+    algorithm = importlib.import_module("rllib_configs.algorithm")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with pytest.raises(InvalidArgumentError, match=r"actually: ~/ray_results.*set HOME"):
+        importlib.reload(algorithm)

@@ -1,7 +1,9 @@
 """The ``vla`` command: which commands there are, and how they end where something is wrong."""
 
+import os
 import re
 import runpy
+import signal
 import sys
 
 import pytest
@@ -52,3 +54,23 @@ def test_the_command_is_a_module_too(monkeypatch, capsys, module):
         runpy.run_module(module, run_name="__main__")
     assert not ended.value.code
     assert "usage: vla COMMAND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["seeds", "--help"], ["doctor", "--model", "openvla-7b"]])
+@pytest.mark.parametrize("unbuffered", [True, False])
+def test_a_reader_that_ends_before_the_command_costs_no_traceback(capsys, monkeypatch, arguments, unbuffered):
+    """As `vla doctor | head -1`: the exit code is that of SIGPIPE, also where a parser has ended the command."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", buffering=1 if unbuffered else -1) as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(arguments) == 128 + signal.SIGPIPE
+    assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_under_the_output_costs_one_line(capsys, monkeypatch):
+    """As `vla doctor > report.txt`."""
+    with open("/dev/full", "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["--help"]) == 1
+    assert capsys.readouterr().err == "vla --help: [Errno 28] No space left on device\n"

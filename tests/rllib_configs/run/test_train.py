@@ -31,6 +31,7 @@ from rllib_configs.config import (
 from rllib_configs.run.checkpoints import Checkpoints
 from rllib_configs.run.cloning import load_initial_policy
 from rllib_configs.run.evaluation import Episode, held_out_prompts
+from rllib_configs.run.interruption import Stopped
 from rllib_configs.run.logging import MetricsLog
 from rllib_configs.run.report import plot_curve
 from rllib_configs.run.train import Run, _advice, load_experiment, train
@@ -364,6 +365,15 @@ def test_a_place_where_no_run_can_be_written_is_named_before_any_work(tmp_path):
         train(SHRUNKEN, tmp_path / "runs")
 
 
+def test_a_home_that_ray_cannot_write_is_named_before_any_work(tmp_path, monkeypatch):
+    """As that of an account that has none; Ray would stop after hours of cloning."""
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(InvalidArgumentError, match=r"Ray's own files .*home is no directory\. Set HOME"):
+        train(SHRUNKEN, tmp_path / "runs")
+    assert names(tmp_path) == ["home"]
+
+
 def test_an_address_without_a_ray_is_named_before_any_work(tmp_path, monkeypatch):
     """And before a directory is made."""
     monkeypatch.setenv("RAY_ADDRESS", "nowhere")
@@ -381,6 +391,15 @@ def test_a_disk_that_is_full_ends_the_run_in_one_sentence(tmp_path, has_checkpoi
     advice = f"Go on with: vla train --resume {tmp_path}" if has_checkpoint else "Nothing is trained yet: start again."
     with pytest.raises(VLAEnvsError, match=f"No space left on device: 'weights'. {advice}$"), _advice(tmp_path):
         raise OSError(errno.ENOSPC, "No space left on device", "weights")
+
+
+def test_output_that_nobody_reads_any_more_ends_the_run_as_a_signal_does(tmp_path):
+    """As `vla train ... | head -1`."""
+    with (
+        pytest.raises(Stopped, match=r"^stopped by SIGPIPE\. Nothing is trained yet: start again\.$"),
+        _advice(tmp_path),
+    ):
+        raise BrokenPipeError
 
 
 def test_training_that_is_not_finite_ends_with_the_last_sound_checkpoint(trained, tmp_path):
