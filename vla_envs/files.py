@@ -101,6 +101,25 @@ def atomic_write_text(target: Path, text: str) -> None:
         path.write_text(text)
 
 
+def check_writable(folder: Path, what: str, remedy: str) -> None:
+    """Check that files can be made in a folder, which may be absent, without making one.
+
+    Args:
+        folder: where they will go.
+        what: their name in the error.
+        remedy: sentence that ends it.
+
+    Raises:
+        InvalidArgumentError: they cannot.
+    """
+    existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        problem = "cannot be written" if existing.is_dir() else "is no directory"
+        raise InvalidArgumentError(
+            f"Expect {what} to go to a directory that can be written, actually: {existing} {problem}. {remedy}"
+        )
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which is made if absent; other processes wait. A process that dies lets go of it.

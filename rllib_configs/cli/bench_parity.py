@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rllib_configs.cli.options import check_output
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_write_text
 from vla_envs.libero.env import LiberoEnv
@@ -52,6 +53,7 @@ Job = tuple[str, Prompt]
 def main(arguments: list[str]) -> int:
     """Compare and print a row a task; 1 if a limit was exceeded."""
     given = tyro.cli(Arguments, args=arguments, prog="vla bench parity")
+    check_output(given.output)
     for name in ("steps", "image_every", "processes"):
         if getattr(given, name) < 1:
             raise InvalidArgumentError(f"Expect the `{name}` to be at least 1, actually: {getattr(given, name)}.")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rllib_configs.cli.options import check_output
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_write_text
 
@@ -33,6 +34,7 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Evaluate and print the success rate with its 95 % interval."""
     given = tyro.cli(Arguments, args=arguments, prog="vla evaluate")
+    check_output(given.output)
     from rich.console import Console
 
     from policies.registry import load_policy

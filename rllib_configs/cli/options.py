@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 from functools import wraps
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from tyro.constructors import (
@@ -22,6 +23,7 @@ from tyro.constructors import (
 )
 
 from vla_envs.errors import InvalidArgumentError, VLAEnvsError
+from vla_envs.files import check_writable
 from vla_envs.strict_json import parse_json
 
 REGISTRY = ConstructorRegistry()
@@ -42,6 +44,19 @@ def field_docs(options: type) -> Mapping[str, str]:
             if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant):
                 docs[ast.unparse(field.target)] = " ".join(str(doc.value.value).split())
     return docs
+
+
+def check_output(path: Path | None) -> None:
+    """Check that a command can write the file of its ``--output``, before its work is done for nothing.
+
+    Raises:
+        InvalidArgumentError: it cannot.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise InvalidArgumentError(f"Expect `--output` to be a file, actually: {path}, a directory.")
+    check_writable(path.parent, "`--output`", "Name another file.")
 
 
 def description(preset: Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+from vla_envs.files import check_writable
 from vla_envs.robotwin import TASKS, RoboTwinEnv
 from vla_envs.robotwin.seeds import FILES, find_seeds, known_seeds, seeds_folder, write_seeds
 
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> None:
     robot = given.embodiment and [_number(each) for each in given.embodiment]
     with closing(RoboTwinEnv(given.task, given.root, robot, (), task_config=given.task_config)) as env:
         folder = given.output or seeds_folder(env.metadata["embodiment"], given.task_config)
+        check_writable(folder, "seeds", "Name another with --output.")
         for split in [given.split] if given.split else FILES:
             _search(env, folder, split, given.count)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from rllib_configs.run.logging import MetricsLog, Progress, scalars
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
 from rllib_configs.run.video import record, write_grid
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError, require_extra
-from vla_envs.files import DISK_ERRORS, atomic_write_text, claimed, expanded, set_aside
+from vla_envs.files import DISK_ERRORS, atomic_write_text, check_writable, claimed, expanded, set_aside
 from vla_envs.spec import Prompt
 
 CONFIG_FILE = "config.json"
@@ -56,7 +55,7 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     """
     # Whatever is wrong with the experiment shows before hours of work, and before a directory is made.
     experiment = experiment.resolved()
-    _check_writable(root, "runs", "Start from another working directory.")
+    check_writable(root, "runs", "Start from another working directory.")
     experiment.environment.check_registered()
     _check(experiment)
     interruption = Interruption()
@@ -351,18 +350,8 @@ def _check(experiment: Experiment) -> None:
     if experiment.wandb_project is not None:
         require_extra("wandb", "wandb")
     for folder in RAY_FOLDERS:
-        _check_writable(expanded(folder), "Ray's own files", "Set HOME to a directory that can be written.")
+        check_writable(expanded(folder), "Ray's own files", "Set HOME to a directory that can be written.")
     check_address()
-
-
-def _check_writable(root: Path, what: str, remedy: str) -> None:
-    """Check that directories can be made in a folder, which may be absent, without making one."""
-    existing = next(each for each in (root.absolute(), *root.absolute().parents) if os.path.lexists(each))
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        problem = "cannot be written" if existing.is_dir() else "is no directory"
-        raise InvalidArgumentError(
-            f"Expect {what} to go to a directory that can be written, actually: {existing} {problem}. {remedy}"
-        )
 
 
 def _device() -> str:

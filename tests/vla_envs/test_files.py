@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import (
     atomic_directory,
     atomic_path,
+    check_writable,
     claimed,
     clear_scratch,
     exclusive,
@@ -290,3 +293,23 @@ class TestHome:
 
     def test_a_path_without_a_tilde_stays(self):
         assert expanded("a/b") == Path("a/b")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="changes the user of a process")
+def test_a_folder_of_another_user_cannot_be_written():
+    """Not even made; where that user may write, folders can be made."""
+
+    def is_refused(folder):
+        if not (child := os.fork()):
+            os.setuid(65534)
+            with suppress(InvalidArgumentError):
+                check_writable(folder, "runs", "")
+                os._exit(0)
+            os._exit(3)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+    with tempfile.TemporaryDirectory() as folder:  # that of pytest cannot be reached by others
+        os.chmod(folder, 0o755)
+        assert is_refused(Path(folder) / "runs")
+        os.chmod(folder, 0o777)
+        assert not is_refused(Path(folder) / "runs")

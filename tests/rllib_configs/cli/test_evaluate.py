@@ -1,6 +1,7 @@
 """``vla evaluate``."""
 
 import json
+import re
 
 import pytest
 
@@ -11,6 +12,15 @@ def test_it_wants_the_directory_of_a_run(capsys, tmp_path):
     """The error names what was given."""
     assert main(["evaluate", str(tmp_path)]) == 1
     assert f"actually: {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("output", "problem"), [("", "be a file"), ("note/result.json", "note is no directory")])
+@pytest.mark.parametrize("command", [("evaluate", "runs/none"), ("bench", "parity")])
+def test_an_output_that_cannot_be_written_is_named_before_any_work(capsys, tmp_path, command, output, problem):
+    """Not after the last episode."""
+    (tmp_path / "note").touch()
+    assert main([*command, "--output", str(tmp_path / output)]) == 1
+    assert re.search(f"`--output`.*{problem}", capsys.readouterr().err)
 
 
 @pytest.mark.slow

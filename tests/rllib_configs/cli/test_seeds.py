@@ -58,3 +58,11 @@ def test_the_environment_finds_them_by_itself(root, tmp_path, monkeypatch):
     env = RoboTwinEnv(TASK, root)
     assert [env.num_init_states(task_id) for task_id in env.task_ids] == [2]
     assert env.metadata["seeds"][0].startswith(str(tmp_path))
+
+
+def test_a_cache_that_cannot_be_written_is_named_before_the_search(root, tmp_path, monkeypatch, capsys):
+    """Here a file has the name of its folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "cache").touch()
+    assert main(["seeds", TASK, "--root", str(root), "--count", "1"]) == 1
+    assert "cache is no directory. Name another with --output.\n" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 import vla_envs
 from vla_envs.arguments import check_numbers
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
+from vla_envs.files import check_writable
 from vla_envs.spec import FINAL_STATE, action_shape
 from vla_envs.wrappers.checks import actions_of
 from vla_envs.wrappers.record.episode import Episode, Origin, load_format, plain
@@ -44,7 +45,8 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
         format: ``"lerobot"`` (dataset v3.0, images as lossless PNG) or ``"hdf5"`` (one file per task).
 
     Raises:
-        InvalidArgumentError: an unknown format, or an environment that cannot be made again or has other spaces.
+        InvalidArgumentError: an unknown format, a folder that cannot be written, or an environment that cannot be made
+            again or has other spaces.
         DependencyNotInstalled: the format needs ``pip install 'vla-envs[record]'``.
 
     Example:
@@ -65,6 +67,7 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
         _check(env)
         if not isinstance(folder, (str, os.PathLike)):
             raise InvalidArgumentError(f"Expect the `folder` to be a path, actually: {folder!r}.")
+        check_writable(Path(folder), "recordings", "Name another `folder`.")
         self._format = load_format(format)
         gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder), format=format)
         gym.Wrapper.__init__(self, env)

@@ -158,3 +158,10 @@ class TestRefused:
         monkeypatch.setitem(__import__("sys").modules, module, None)
         with pytest.raises(DependencyNotInstalled, match=r"pip install 'vla-envs\[record\]'"):
             RecordTrajectory(tabletop(), tmp_path, format)
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_first_episode(tmp_path):
+    """Not when it ends."""
+    (tmp_path / "note").touch()
+    with pytest.raises(InvalidArgumentError, match="note is no directory"):
+        RecordTrajectory(gym.make("VLA-Reach-v0"), tmp_path / "note" / "episodes")
