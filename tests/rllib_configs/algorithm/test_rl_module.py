@@ -1,6 +1,8 @@
 """The RLModule that hosts the policies."""
 
 import dataclasses
+import shutil
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ from ray.rllib.core.columns import Columns
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
+from tests.policies.openvla.observing import observe as observe_pictures
+from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.spec import TEMPERATURE
 
 TEMPERATURES = torch.linspace(0.5, 1.2, 8)[:, None]
@@ -43,6 +47,81 @@ def test_the_policy_is_loaded_from_a_checkpoint(tmp_path):
     fresh_policy(seed=5).save_pretrained(tmp_path)
     module = make_module(kind="tiny", path=str(tmp_path))
     assert torch.equal(module.policy.act(observe(4)), fresh_policy(seed=5).act(observe(4)))
+
+
+def moved(module):
+    """Have the weights differ from those that the module was built with."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    return module
+
+
+def assert_answers_equal(module, other, observations):
+    """Of the policy, and of its reference about what the policy does."""
+    inputs = {NOISE: torch.rand(4, module.policy.slots, generator=torch.Generator().manual_seed(0))}
+    expected, answers = (explore(each, observations, **inputs) for each in (module, other))
+    assert expected.keys() == answers.keys() > {TOKEN_LOGP, REF_LOGP}
+    assert all(torch.equal(expected[key], answers[key]) for key in expected)
+    assert not torch.equal(expected[REF_LOGP], expected[TOKEN_LOGP])
+
+
+def test_a_checkpoint_needs_no_directory_of_a_tiny_policy(tmp_path):
+    """The policy that it was trained from is gone; the reference is that one all the same."""
+    fresh_policy(seed=5).save_pretrained(tmp_path / "policy")
+    module = moved(make_module(kind="tiny", path=str(tmp_path / "policy"), reference=True))
+    path = module.save_to_path(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "policy")
+    assert_answers_equal(module, VLAModule.from_checkpoint(path), observe(4))
+
+
+class TestCheckpointOfADirectory:
+    """OpenVLA, whose checkpoint holds what was trained: adapters."""
+
+    OPTIONS = MappingProxyType({"lora_rank": 2, "dtype": "float32"})
+
+    @pytest.fixture
+    def module(self, random_checkpoint, tmp_path):
+        shutil.copytree(random_checkpoint, tmp_path / "policy")
+        return moved(self.make(tmp_path / "policy"))
+
+    def make(self, path):
+        return make_module(kind="openvla_oft", path=str(path), config=dict(self.OPTIONS), reference=True)
+
+    def test_it_is_loaded_again(self, module, tmp_path):
+        path = module.save_to_path(tmp_path / "checkpoint")
+        assert_answers_equal(module, VLAModule.from_checkpoint(path), observe_pictures(4))
+
+    def test_one_that_is_gone_is_named(self, module, tmp_path):
+        """And a copy elsewhere does."""
+        path = module.save_to_path(tmp_path / "checkpoint")
+        (tmp_path / "policy").rename(tmp_path / "elsewhere")
+        with pytest.raises(MissingAssetsError, match=r"policy, or name another directory with"):
+            VLAModule.from_checkpoint(path)
+        restored = self.make(tmp_path / "elsewhere")
+        restored.restore_from_path(path)
+        assert_answers_equal(module, restored, observe_pictures(4))
+
+    def test_other_weights_in_its_place_are_refused(self, module, tmp_path):
+        """Adapters on top of them, and a KL from them, would be of nobody's policy."""
+        path = module.save_to_path(tmp_path / "checkpoint")
+        shutil.rmtree(tmp_path / "policy")
+        pytest.importorskip("transformers")
+        from policies.openvla.random_checkpoint import write_random_checkpoint
+
+        write_random_checkpoint(tmp_path / "policy", seed=1)
+        with pytest.raises(InvalidArgumentError, match=r"to hold what the policy was trained from, actually: other"):
+            VLAModule.from_checkpoint(path)
+
+
+def test_a_state_of_another_policy_is_named():
+    """Not half of it copied."""
+    module, other = make_module(), make_module(kind="tiny", config={"chunk_size": 3, "hidden": 48})
+    before = module.get_state()
+    with pytest.raises(InvalidArgumentError, match=r"Expect a state of this policy, whose '.*that do not fit"):
+        module.set_state(other.get_state())
+    assert all((before[name] == value).all() for name, value in module.get_state().items())
 
 
 def test_exploration_returns_actions_and_what_an_update_needs():

@@ -1,6 +1,7 @@
 """VLAPPO as a whole, on a local Ray."""
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import ClassVar, get_args
@@ -17,7 +18,7 @@ from rllib_configs import VLAPPO, Experiment
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
 from tests.rllib_configs import unlucky
-from tests.rllib_configs.setups import module_spec, reach_config, reach_runner
+from tests.rllib_configs.setups import make_module, module_spec, reach_config, reach_runner
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
 from vla_envs.group import Estimator, adapt_temperatures, temperature_schedule
 from vla_envs.spec import TEMPERATURE
@@ -390,17 +391,27 @@ def test_a_training_state_goes_on_bit_for_bit(build, tmp_path, estimator):
 
 @pytest.mark.parametrize("runners", [0, 1])
 def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
-    """With the same weights in the learner and at once in the runners, and with the next groups."""
-    algorithm = build(spread(runners, ttrl={"target_diversity": 0.3}))
+    """With the same weights in the learner and at once in the runners, and with the next groups.
+
+    The directory of the first policy is gone; the KL from that policy is the same all the same.
+    """
+    config = spread(runners, ttrl={"target_diversity": 0.3}, reference_kl="loss")
+    make_module(seed=5).policy.save_pretrained(tmp_path / "policy")
+    config.rl_module_spec.model_config["policy"] = {"kind": "tiny", "path": str(tmp_path / "policy")}
+    algorithm = build(config)
     algorithm.train()
     expected = learner_weights(algorithm)
-    restored = VLAPPO.from_checkpoint(algorithm.save_to_path(tmp_path / "checkpoint"))
+    path = algorithm.save_to_path(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "policy")
+    restored = VLAPPO.from_checkpoint(path)
     try:
-        assert_same_weights(learner_weights(restored), expected)
-        assert_same_weights(runner_weights(restored)[0], expected)
+        for weights in (learner_weights(restored), runner_weights(restored)[0]):
+            assert_same_weights({name: weights[name] for name in expected}, expected)
         assert restored.starts.drawn == algorithm.starts.drawn == 8
         assert restored.temperatures.tolist() == algorithm.temperatures.tolist() == [2.0] * 4
-        assert restored.train()["training_iteration"] == 2
+        result = restored.train()
+        assert result["training_iteration"] == 2
+        assert result["ttrl"]["reference_kl"] == algorithm.train()["ttrl"]["reference_kl"] > 0.0
     finally:
         restored.stop()
 
