@@ -51,6 +51,18 @@ class Policy(nn.Module, ABC):
         """What the policy asks of its environment, by the names of ``EnvironmentConfig.policy_config``."""
         return {"chunk_size": self.chunk_size}
 
+    @property
+    def description(self) -> dict[str, Any] | None:
+        """Keywords of :func:`~policies.registry.load_policy` that make a policy of the same configuration from no file.
+
+        None where a policy needs more of its directory than weights.
+        """
+        return None
+
+    def rests_on(self) -> str:
+        """Return what answers depend on beside parameters and :attr:`description`, as text that can be compared."""
+        return ""
+
     @abstractmethod
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -30,7 +31,7 @@ from policies.openvla.lora import (
 )
 from policies.openvla.network import Network
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
-from vla_envs.files import atomic_directory
+from vla_envs.files import atomic_directory, sha256_of
 from vla_envs.spec import STATE
 from vla_envs.wrappers.instruction import INSTRUCTION_BYTES, decode_instructions
 
@@ -218,6 +219,11 @@ class OpenVLAPolicy(Policy):
     def made_for(self) -> dict[str, Any]:
         """What the policy asks of its environment."""
         return {"chunk_size": self.chunk_size, "history": 0, "image_keys": self.options.image_keys}
+
+    def rests_on(self) -> str:
+        """Return the options, the statistics and the checksum of the tokenizer."""
+        options = self.options.replace(base=None, gradient_checkpointing=False).to_json()
+        return f"{options} {json.dumps(self.checkpoint.statistics)} {sha256_of(self.checkpoint.tokenizer)}"
 
     @property
     def device(self) -> torch.device:

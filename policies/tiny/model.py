@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ class TinyPolicy(Policy):
     def made_for(self) -> dict[str, Any]:
         """What the policy asks of its environment."""
         return {name: getattr(self.config, name) for name in MADE_FOR}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Keywords of :func:`~policies.registry.load_policy` for a policy of the same configuration."""
+        return {"kind": "tiny", "config": dataclasses.asdict(self.config)}
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None

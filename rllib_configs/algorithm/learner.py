@@ -14,6 +14,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import DEFAULT_OPTIMIZER
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from ray.rllib.utils.schedules.scheduler import Scheduler
 from torch import Tensor, distributed
@@ -55,6 +56,8 @@ class VLALearner(TorchLearner):
     def build(self) -> None:
         """Build the module, its optimizer and the schedule of the entropy bonus."""
         super().build()
+        # A checkpoint of all modules is built from this; RLlib's own names the directory that the policy came from.
+        self.module.rl_module_specs[DEFAULT_MODULE_ID] = RLModuleSpec.from_module(self.policy_module)
         self.policy_module.eval()  # forward passes see to that too, but the critic is asked before the first of them
         self.nonfinite_in_a_row = 0
         self.entropy_coeff = Scheduler(

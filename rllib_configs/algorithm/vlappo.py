@@ -512,6 +512,13 @@ class VLAPPO(rllib_ppo.PPO):
         check_finite(self._ask_a_learner(_trained_parameters), "No checkpoint is written.")
         return super().save_to_path(*args, **kwargs)
 
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """RLlib's, for its own checkpoints, with modules that are built as the learners save theirs."""
+        config = self.config.copy(copy_frozen=False)
+        built = self._ask_a_learner(lambda learner: learner.policy_module.model_config)
+        config.rl_module(rl_module_spec=dataclasses.replace(config.rl_module_spec, model_config=built))
+        return (config.get_state(),), {}
+
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """RLlib's, for its own checkpoints, with how far the sampling has come."""
         return {**super().get_state(*args, **kwargs), PROGRESS: self.progress_state()}

@@ -1,6 +1,7 @@
 """VLAPPO as a whole, on a local Ray."""
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import ClassVar, get_args
@@ -11,13 +12,15 @@ import torch
 from ray import tune
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module import MultiRLModule, RLModuleSpec
 
 from policies.interface import Policy
 from rllib_configs import VLAPPO, Experiment
+from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
 from tests.rllib_configs import unlucky
-from tests.rllib_configs.setups import module_spec, reach_config, reach_runner
+from tests.rllib_configs.setups import make_module, module_spec, reach_config, reach_runner
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
 from vla_envs.group import Estimator, adapt_temperatures, temperature_schedule
 from vla_envs.spec import TEMPERATURE
@@ -403,6 +406,32 @@ def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
         assert restored.train()["training_iteration"] == 2
     finally:
         restored.stop()
+
+
+@pytest.mark.parametrize("runners", [0, 1])
+def test_a_checkpoint_needs_no_folder_of_the_first_policy(build, tmp_path, runners):
+    """The KL goes on from the same reference, in whichever process it is measured."""
+    make_module(seed=5).policy.save_pretrained(tmp_path / "first")
+    config = spread(runners, reference_kl="loss", reference_kl_coeff=0.1)
+    policy = {"kind": "tiny", "path": str(tmp_path / "first")}
+    spec = RLModuleSpec(module_class=VLAModule, model_config={"policy": policy, "reference": True})
+    algorithm = build(config.rl_module(rl_module_spec=spec))
+    algorithm.train()
+    checkpoint = algorithm.save_to_path(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "first")
+    modules = MultiRLModule.from_checkpoint(tmp_path / "checkpoint/learner_group/learner/rl_module")
+    for name, value in learner_weights(algorithm).items():
+        np.testing.assert_array_equal(modules[DEFAULT_MODULE_ID].get_state()[name], value)
+    restored = VLAPPO.from_checkpoint(checkpoint)
+    try:
+        expected, result = algorithm.train()["ttrl"], restored.train()["ttrl"]
+        assert result["reference_kl"] == expected["reference_kl"] != 0.0
+        again = restored.config.copy(copy_frozen=False)
+    finally:
+        restored.stop()
+    if runners == 0:
+        with pytest.raises(NonFiniteError, match="because of its weights"):  # which are in the checkpoint alone
+            build(again).train()
 
 
 SMALL = Experiment(
