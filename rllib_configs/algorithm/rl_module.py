@@ -19,9 +19,9 @@ from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, NOISE, REF_LOGP
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.spec import TEMPERATURE
 
-NAME_ANOTHER = (
-    "name another directory with `VLAPPO.from_checkpoint(path, config=experiment.to_rllib())`, or, of a module alone, "
-    "with `VLAModule(model_config={'policy': {'kind': ..., 'path': ...}}).restore_from_path(path)`."
+OTHER_DIRECTORY = (
+    "Name another directory with `VLAPPO.from_checkpoint(path, config=experiment.to_rllib())`, or, of a module alone, "
+    "with `VLAModule.from_checkpoint(path, model_config={'policy': {'kind': ..., 'path': ...}})`."
 )
 
 SAVED = "saved"
@@ -50,6 +50,10 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     holds.
     """
 
+    def __init__(self, *args: Any, model_config: Any = None, **kwargs: Any) -> None:
+        # RLlib's `from_checkpoint` replaces what has a name here.
+        super().__init__(*args, model_config=model_config, **kwargs)
+
     def setup(self) -> None:
         """Build or load the policy, and its reference where one is asked for.
 
@@ -57,11 +61,16 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
             MissingAssetsError: the policy's directory is not there.
         """
         settings: Any = self.model_config
+        self.comes_with_state = settings.get(SAVED, False) and settings["policy"].get("path") is None
+        """Whether the weights that the module is built with mean nothing, and all of them come with a state."""
+        self.awaits_state = self.comes_with_state
         with torch.random.fork_rng():
             torch.manual_seed(settings.get("seed", 0))
             self.policy = self._load_policy(settings)
+        if self.awaits_state:  # nobody can act with, train or save what is not finite
+            for parameter in self.policy.parameters():
+                nn.init.constant_(parameter, torch.nan)
         self.reference = self.policy.frozen_copy() if settings.get(REFERENCE, False) else None
-        self._travels_whole = settings.get(SAVED, False) and self.policy.description is not None
         # What RLlib writes into a checkpoint to build the module from.
         self.model_config = {**settings, "policy": self.policy.description or settings["policy"], SAVED: True}
 
@@ -71,7 +80,7 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
         except MissingAssetsError as error:
             if not settings.get(SAVED, False):
                 raise
-            raise MissingAssetsError(f"{error}, or {NAME_ANOTHER}") from error
+            raise MissingAssetsError(f"{str(error).rstrip('.')}. {OTHER_DIRECTORY}") from error
 
     @torch.no_grad()
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -113,12 +122,14 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     def get_state(self, components: Any = None, *, inference_only: bool = False, **kwargs: Any) -> dict[str, Any]:
         """The trainable parameters as NumPy arrays: all that learners and runners exchange.
 
-        All parameters where the module comes from a checkpoint that is all that there is of the others.
+        Of a module whose weights have come with a state, which runners cannot load, all parameters.
         """
-        return _arrays(each for each in self.named_parameters() if each[1].requires_grad or self._travels_whole)
+        if self.awaits_state:
+            return {}
+        return _arrays(each for each in self.named_parameters() if each[1].requires_grad or self.comes_with_state)
 
     def save_to_path(self, path: Any = None, *, state: dict[str, Any] | None = None, **kwargs: Any) -> str:
-        """RLlib's, with what the directory of the policy would bring, or what it can be told by."""
+        """RLlib's, with what a module that is built elsewhere lacks, or can be told by."""
         if self.policy.description is None:
             rest: dict[str, Any] = {FINGERPRINT: self.fingerprint()}
         else:
@@ -132,7 +143,8 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
 
         Raises:
             NonFiniteError: a weight is NaN or infinite; all stay as they were.
-            InvalidArgumentError: the state does not fit the policy, or is of one from another directory.
+            InvalidArgumentError: the state does not fit the policy, is of one that was loaded from another directory,
+                or lacks weights that nothing else brings.
         """
         own = dict(self.named_parameters())
         given = {
@@ -145,6 +157,7 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
         with torch.no_grad():
             for name, value in given.items():
                 own[name].copy_(value)
+        self.awaits_state = self.awaits_state and not given
 
     def fingerprint(self) -> str:
         """SHA-256 of what the state leaves out of a policy and its reference; of parameters a sample is taken."""
@@ -161,7 +174,7 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
             settings: Any = self.model_config
             raise InvalidArgumentError(
                 f"Expect {settings['policy'].get('path')} to hold what the policy was trained from, actually: other "
-                f"weights, statistics, options or another tokenizer. To have it loaded from there, {NAME_ANOTHER}"
+                f"weights, statistics, options or another tokenizer. {OTHER_DIRECTORY}"
             )
         wrong = [name for name, each in given.items() if name not in own or own[name].shape != each.shape]
         if wrong:
@@ -169,6 +182,12 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
             raise InvalidArgumentError(
                 f"Expect a state of this policy, whose {wrong[0]!r} (of {len(wrong)} that do not fit) has the shape "
                 f"{shape}, actually: {tuple(given[wrong[0]].shape)}."
+            )
+        lacking = sorted(own.keys() - given.keys()) if self.awaits_state and given else []
+        if lacking:
+            raise InvalidArgumentError(
+                f"Expect a state with all weights of the policy, and of the reference where the module keeps one, "
+                f"actually: {lacking[0]!r} (of {len(lacking)}) is missing."
             )
 
     def _columns(self, sample: ActionSample) -> dict[str, Tensor]:

@@ -2,18 +2,17 @@
 
 import dataclasses
 import shutil
-from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
 from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module import RLModule
 
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, NOISE, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
-from tests.policies.openvla.observing import observe as observe_pictures
-from vla_envs.errors import InvalidArgumentError, MissingAssetsError
+from vla_envs.errors import InvalidArgumentError, MissingAssetsError, NonFiniteError
 from vla_envs.spec import TEMPERATURE
 
 TEMPERATURES = torch.linspace(0.5, 1.2, 8)[:, None]
@@ -47,81 +46,6 @@ def test_the_policy_is_loaded_from_a_checkpoint(tmp_path):
     fresh_policy(seed=5).save_pretrained(tmp_path)
     module = make_module(kind="tiny", path=str(tmp_path))
     assert torch.equal(module.policy.act(observe(4)), fresh_policy(seed=5).act(observe(4)))
-
-
-def moved(module):
-    """Have the weights differ from those that the module was built with."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.01)
-    return module
-
-
-def assert_answers_equal(module, other, observations):
-    """Of the policy, and of its reference about what the policy does."""
-    inputs = {NOISE: torch.rand(4, module.policy.slots, generator=torch.Generator().manual_seed(0))}
-    expected, answers = (explore(each, observations, **inputs) for each in (module, other))
-    assert expected.keys() == answers.keys() > {TOKEN_LOGP, REF_LOGP}
-    assert all(torch.equal(expected[key], answers[key]) for key in expected)
-    assert not torch.equal(expected[REF_LOGP], expected[TOKEN_LOGP])
-
-
-def test_a_checkpoint_needs_no_directory_of_a_tiny_policy(tmp_path):
-    """The policy that it was trained from is gone; the reference is that one all the same."""
-    fresh_policy(seed=5).save_pretrained(tmp_path / "policy")
-    module = moved(make_module(kind="tiny", path=str(tmp_path / "policy"), reference=True))
-    path = module.save_to_path(tmp_path / "checkpoint")
-    shutil.rmtree(tmp_path / "policy")
-    assert_answers_equal(module, VLAModule.from_checkpoint(path), observe(4))
-
-
-class TestCheckpointOfADirectory:
-    """OpenVLA, whose checkpoint holds what was trained: adapters."""
-
-    OPTIONS = MappingProxyType({"lora_rank": 2, "dtype": "float32"})
-
-    @pytest.fixture
-    def module(self, random_checkpoint, tmp_path):
-        shutil.copytree(random_checkpoint, tmp_path / "policy")
-        return moved(self.make(tmp_path / "policy"))
-
-    def make(self, path):
-        return make_module(kind="openvla_oft", path=str(path), config=dict(self.OPTIONS), reference=True)
-
-    def test_it_is_loaded_again(self, module, tmp_path):
-        path = module.save_to_path(tmp_path / "checkpoint")
-        assert_answers_equal(module, VLAModule.from_checkpoint(path), observe_pictures(4))
-
-    def test_one_that_is_gone_is_named(self, module, tmp_path):
-        """And a copy elsewhere does."""
-        path = module.save_to_path(tmp_path / "checkpoint")
-        (tmp_path / "policy").rename(tmp_path / "elsewhere")
-        with pytest.raises(MissingAssetsError, match=r"policy, or name another directory with"):
-            VLAModule.from_checkpoint(path)
-        restored = self.make(tmp_path / "elsewhere")
-        restored.restore_from_path(path)
-        assert_answers_equal(module, restored, observe_pictures(4))
-
-    def test_other_weights_in_its_place_are_refused(self, module, tmp_path):
-        """Adapters on top of them, and a KL from them, would be of nobody's policy."""
-        path = module.save_to_path(tmp_path / "checkpoint")
-        shutil.rmtree(tmp_path / "policy")
-        pytest.importorskip("transformers")
-        from policies.openvla.random_checkpoint import write_random_checkpoint
-
-        write_random_checkpoint(tmp_path / "policy", seed=1)
-        with pytest.raises(InvalidArgumentError, match=r"to hold what the policy was trained from, actually: other"):
-            VLAModule.from_checkpoint(path)
-
-
-def test_a_state_of_another_policy_is_named():
-    """Not half of it copied."""
-    module, other = make_module(), make_module(kind="tiny", config={"chunk_size": 3, "hidden": 48})
-    before = module.get_state()
-    with pytest.raises(InvalidArgumentError, match=r"Expect a state of this policy, whose '.*that do not fit"):
-        module.set_state(other.get_state())
-    assert all((before[name] == value).all() for name, value in module.get_state().items())
 
 
 def test_exploration_returns_actions_and_what_an_update_needs():
@@ -284,6 +208,107 @@ def test_half_precision_weights_survive_the_way():
     other = make_module(seed=1).bfloat16()
     other.set_state(state)
     assert all(torch.equal(*pair) for pair in zip(module.parameters(), other.parameters(), strict=True))
+
+
+def saved_and_alone(folder, **changes):
+    """A module that has left the policy it began from, and its checkpoint, without that policy's folder."""
+    fresh_policy(seed=5).save_pretrained(folder / "first")
+    module = make_module(kind="tiny", path=str(folder / "first"), **changes)
+    module.set_state(make_module(seed=1).get_state())
+    for parameter in module.policy.language.parameters():
+        parameter.requires_grad_(False)
+    module.save_to_path(folder / "checkpoint")
+    shutil.rmtree(folder / "first")
+    return module, folder / "checkpoint"
+
+
+def test_a_checkpoint_needs_no_folder_of_the_first_policy(tmp_path):
+    """It holds frozen weights too, and the reference, which stays the first policy."""
+    module, checkpoint = saved_and_alone(tmp_path, reference=True)
+    loaded = RLModule.from_checkpoint(checkpoint)
+    assert torch.equal(*(outputs_of(each.policy, observe(4))[0] for each in (module, loaded)))
+    noise = torch.rand(8, module.policy.slots, generator=torch.Generator().manual_seed(0))
+    expected, outputs = (explore(each, observe(8), **{NOISE: noise}) for each in (module, loaded))
+    assert all(torch.equal(outputs[key], expected[key]) for key in expected)
+    assert (outputs[REF_LOGP] - outputs[TOKEN_LOGP]).abs().max() > 1e-3
+
+
+def test_what_a_loaded_module_sends_makes_another_like_it(tmp_path):
+    """A runner is built from the same checkpoint's settings, and knows neither frozen weights nor the reference."""
+    _, checkpoint = saved_and_alone(tmp_path, reference=True)
+    loaded = RLModule.from_checkpoint(checkpoint)
+    runner = VLAModule(observation_space=None, action_space=None, model_config=loaded.model_config)
+    runner.set_state(loaded.get_state(inference_only=True))
+    assert all(torch.equal(*pair) for pair in zip(loaded.parameters(), runner.parameters(), strict=True))
+
+
+def test_a_module_that_waits_for_its_weights_is_of_no_use(tmp_path):
+    """It says nothing and saves nothing, and a state without a reference does not do for one that keeps it."""
+    _, checkpoint = saved_and_alone(tmp_path)
+    config = {**RLModule.from_checkpoint(checkpoint).model_config, "reference": True}
+    waiting = VLAModule(observation_space=None, action_space=None, model_config=config)
+    assert waiting.get_state() == {}
+    with pytest.raises(NonFiniteError):
+        waiting.policy.act(observe(4))
+    with pytest.raises(NonFiniteError):
+        waiting.policy.save_pretrained(tmp_path / "policy")
+    with pytest.raises(InvalidArgumentError, match=r"of the reference .* 'reference\..*is missing"):
+        RLModule.from_checkpoint(checkpoint, model_config=config)
+
+
+def test_a_state_of_another_policy_is_named():
+    """By the first weight that does not fit."""
+    state = make_module().get_state()
+    name = next(iter(state))
+    with pytest.raises(InvalidArgumentError, match=rf"{name}.*actually: \(3,\)"):
+        make_module().set_state({**state, name: np.zeros(3)})
+    with pytest.raises(InvalidArgumentError, match=r"'policy\.other'.*None, actually: \(3,\)"):
+        make_module().set_state({"policy.other": np.zeros(3)})
+
+
+class TestOpenVLA:
+    """Adapters are trained on weights that no checkpoint holds."""
+
+    @pytest.fixture
+    def first(self, random_checkpoint, tmp_path):
+        return shutil.copytree(random_checkpoint, tmp_path / "first")
+
+    @pytest.fixture
+    def saved(self, first, tmp_path):
+        """A module with trained adapters and a reference, and its checkpoint."""
+        options = {"lora_rank": 2}
+        module = make_module(kind="openvla_oft", path=str(first), config=options, reference=True)
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+        module.save_to_path(tmp_path / "checkpoint")
+        return module, tmp_path / "checkpoint"
+
+    def test_it_is_loaded_with_its_folder(self, saved):
+        """With its adapters, and with a reference that has the first ones."""
+        module, checkpoint = saved
+        loaded = RLModule.from_checkpoint(checkpoint)
+        assert all(torch.equal(*pair) for pair in zip(module.parameters(), loaded.parameters(), strict=True))
+
+    def test_a_missing_folder_is_named_and_another_can_be(self, saved, first, tmp_path):
+        module, checkpoint = saved
+        first.rename(tmp_path / "moved")
+        with pytest.raises(MissingAssetsError, match=rf"actually: {first}.*Name another directory with"):
+            RLModule.from_checkpoint(checkpoint)
+        policy = {**module.model_config["policy"], "path": str(tmp_path / "moved")}
+        loaded = RLModule.from_checkpoint(checkpoint, model_config={**module.model_config, "policy": policy})
+        assert all(torch.equal(*pair) for pair in zip(module.parameters(), loaded.parameters(), strict=True))
+
+    def test_other_weights_in_the_folder_are_refused(self, saved, first):
+        """Or the policy and the distance from its reference would be others, in silence."""
+        _, checkpoint = saved
+        from policies.openvla.random_checkpoint import write_random_checkpoint
+
+        shutil.rmtree(first)
+        write_random_checkpoint(first, seed=9)
+        with pytest.raises(InvalidArgumentError, match=rf"Expect {first} to hold what the policy was trained from"):
+            RLModule.from_checkpoint(checkpoint)
 
 
 def test_an_unknown_kind_of_policy_fails_where_the_module_is_built():

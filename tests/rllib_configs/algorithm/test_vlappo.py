@@ -12,9 +12,11 @@ import torch
 from ray import tune
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module import MultiRLModule, RLModuleSpec
 
 from policies.interface import Policy
 from rllib_configs import VLAPPO, Experiment
+from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
 from tests.rllib_configs import unlucky
@@ -391,29 +393,45 @@ def test_a_training_state_goes_on_bit_for_bit(build, tmp_path, estimator):
 
 @pytest.mark.parametrize("runners", [0, 1])
 def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
-    """With the same weights in the learner and at once in the runners, and with the next groups.
-
-    The directory of the first policy is gone; the KL from that policy is the same all the same.
-    """
-    config = spread(runners, ttrl={"target_diversity": 0.3}, reference_kl="loss")
-    make_module(seed=5).policy.save_pretrained(tmp_path / "policy")
-    config.rl_module_spec.model_config["policy"] = {"kind": "tiny", "path": str(tmp_path / "policy")}
-    algorithm = build(config)
+    """With the same weights in the learner and at once in the runners, and with the next groups."""
+    algorithm = build(spread(runners, ttrl={"target_diversity": 0.3}))
     algorithm.train()
     expected = learner_weights(algorithm)
-    path = algorithm.save_to_path(tmp_path / "checkpoint")
-    shutil.rmtree(tmp_path / "policy")
-    restored = VLAPPO.from_checkpoint(path)
+    restored = VLAPPO.from_checkpoint(algorithm.save_to_path(tmp_path / "checkpoint"))
     try:
-        for weights in (learner_weights(restored), runner_weights(restored)[0]):
-            assert_same_weights({name: weights[name] for name in expected}, expected)
+        assert_same_weights(learner_weights(restored), expected)
+        assert_same_weights(runner_weights(restored)[0], expected)
         assert restored.starts.drawn == algorithm.starts.drawn == 8
         assert restored.temperatures.tolist() == algorithm.temperatures.tolist() == [2.0] * 4
-        result = restored.train()
-        assert result["training_iteration"] == 2
-        assert result["ttrl"]["reference_kl"] == algorithm.train()["ttrl"]["reference_kl"] > 0.0
+        assert restored.train()["training_iteration"] == 2
     finally:
         restored.stop()
+
+
+@pytest.mark.parametrize("runners", [0, 1])
+def test_a_checkpoint_needs_no_folder_of_the_first_policy(build, tmp_path, runners):
+    """The KL goes on from the same reference, in whichever process it is measured."""
+    make_module(seed=5).policy.save_pretrained(tmp_path / "first")
+    config = spread(runners, reference_kl="loss", reference_kl_coeff=0.1)
+    policy = {"kind": "tiny", "path": str(tmp_path / "first")}
+    spec = RLModuleSpec(module_class=VLAModule, model_config={"policy": policy, "reference": True})
+    algorithm = build(config.rl_module(rl_module_spec=spec))
+    algorithm.train()
+    checkpoint = algorithm.save_to_path(tmp_path / "checkpoint")
+    shutil.rmtree(tmp_path / "first")
+    modules = MultiRLModule.from_checkpoint(tmp_path / "checkpoint/learner_group/learner/rl_module")
+    for name, value in learner_weights(algorithm).items():
+        np.testing.assert_array_equal(modules[DEFAULT_MODULE_ID].get_state()[name], value)
+    restored = VLAPPO.from_checkpoint(checkpoint)
+    try:
+        expected, result = algorithm.train()["ttrl"], restored.train()["ttrl"]
+        assert result["reference_kl"] == expected["reference_kl"] != 0.0
+        again = restored.config.copy(copy_frozen=False)
+    finally:
+        restored.stop()
+    if runners == 0:
+        with pytest.raises(NonFiniteError, match="because of its weights"):  # which are in the checkpoint alone
+            build(again).train()
 
 
 SMALL = Experiment(
