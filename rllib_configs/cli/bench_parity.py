@@ -63,14 +63,14 @@ def main(arguments: list[str]) -> int:
         (env.suite, Prompt(task_id, task_id % env.num_init_states(task_id))) for env in envs for task_id in env.task_ids
     ]
     results = _compare_all(given, jobs)
+    if given.output is not None:
+        atomic_write_text(given.output, json.dumps(_report(given, envs[0], results), indent=2))
     console = Console(highlight=False)
     console.print(_table(results))
     for each in results:
         if each.error:
             console.print(f"{each.suite} {each.task_id}: {each.error}", markup=False, soft_wrap=True)
     console.print(_summary(results), soft_wrap=True)
-    if given.output is not None:
-        atomic_write_text(given.output, json.dumps(_report(given, envs[0], results), indent=2))
     return 0 if all(result.equal for result in results) else 1
 
 

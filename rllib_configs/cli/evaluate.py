@@ -49,7 +49,6 @@ def main(arguments: list[str]) -> None:
     episodes = evaluate(policy, experiment.environment, prompts, experiment.evaluation.num_envs)
     successes = sum(episode.success for episode in episodes)
     low, high = success_interval(successes, len(episodes))
-    Console().print(f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes")
     if given.output is not None:
         rows = [dataclasses.asdict(episode) for episode in episodes]
         result = {
@@ -60,3 +59,4 @@ def main(arguments: list[str]) -> None:
             "episodes": rows,
         }
         atomic_write_text(given.output, json.dumps(result, indent=2))
+    Console().print(f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes")

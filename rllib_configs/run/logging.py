@@ -155,12 +155,19 @@ def _wandb_run(project: str, directory: Path) -> Any:
     return wandb.init(project=project, name=directory.name, dir=directory, resume="auto")
 
 
+class _Console(Console):
+    """Lets the run end as it ends by other errors, with a checkpoint, where nobody reads its output any more."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # what rich is handling while it calls this
+
+
 class Progress:
     """One line per event: phases, cloning epochs, iterations with the time left, evaluations, checkpoints."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        self.console = Console(highlight=False)
+        self.console = _Console(highlight=False)
         self.started = time.monotonic()
         self.training_started: float | None = None
         self.trained_here = 0

@@ -224,7 +224,7 @@ class Run:
                 f"{str(error).removesuffix('.')}; the last sound checkpoint is {sound}, from whose policy a new run "
                 f"with other settings, such as a lower --ppo.lr, starts by --policy.path {sound / POLICY}"
             ) from None
-        except Stopped:
+        except (Stopped, BrokenPipeError):
             if self._can_be_saved(algorithm):
                 self._save_checkpoint(algorithm)
             raise

@@ -2,8 +2,10 @@
 
 import csv
 import math
+import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +200,13 @@ def test_a_checkpoint_is_named(capsys):
     """So that one knows from where a run can go on."""
     Progress(Experiment()).saved(Path("runs/small/checkpoints/iteration_000005"))
     assert capsys.readouterr().out.endswith("checkpoint iteration_000005\n")
+
+
+def test_output_that_nobody_reads_raises_and_does_not_exit(monkeypatch):
+    """So that the run can write its checkpoint first; rich would exit by itself."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with suppress(BrokenPipeError), open(writer, "w") as output:  # closing it writes again
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(BrokenPipeError):
+            Progress(Experiment())
