@@ -83,18 +83,25 @@ def test_weights_in_bfloat16_can_be_sent():
 @pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize(("in_flight", "arrives"), [(1, False), (None, True)], ids=["RLlib's", "ours"])
-def test_weights_reach_a_runner_that_is_busy(in_flight, arrives):
+def test_weights_reach_a_runner_that_is_busy(in_flight, arrives, tmp_path):
     """RLlib allows one request at a time, and drops a second set of weights without a word."""
     config = reach_config().env_runners(num_env_runners=1)
     if in_flight is not None:
         config.env_runners(max_requests_in_flight_per_env_runner=in_flight)
     algorithm = config.build_algo()
+    may_end = tmp_path / "may_end"
+
+    def be_busy(runner):
+        while not may_end.exists():
+            time.sleep(0.01)
+
     try:
         state = algorithm.training_state()
-        algorithm.env_runner_group.foreach_env_runner_async(lambda runner: time.sleep(3), tag="busy")
+        algorithm.env_runner_group.foreach_env_runner_async(be_busy, tag="busy")
         for shift in (1.0, 2.0):
             state["learner"]["module"] = {name: each + shift for name, each in state["learner"]["module"].items()}
             algorithm.load_training_state(state)
+        may_end.touch()
         (weights,) = algorithm.env_runner_group.foreach_env_runner(lambda runner: runner.module.get_state())
         expected = state["learner"]["module"]
         assert all(np.array_equal(weights[name], expected[name]) for name in expected) == arrives
