@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +171,31 @@ def check_names(name: str, value: Any, valid: Iterable[str], error: Error = Inva
     for each in names:
         check_choice(name, each, valid, error)
     return tuple(names)
+
+
+def check_instance(name: str, value: Any, kind: type) -> None:
+    """Raise InvalidArgumentError unless ``value`` is of this class.
+
+    >>> check_instance("instruction", 3, str)
+    Traceback (most recent call last):
+        ...
+    vla_envs.errors.InvalidArgumentError: Expect the `instruction` to be a str, actually: 3.
+    """
+    if not isinstance(value, kind):
+        raise InvalidArgumentError(f"Expect the `{name}` to be a {kind.__name__}, actually: {_shown(value)}.")
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise InvalidArgumentError unless ``value`` can be called."""
+    if not callable(value):
+        raise InvalidArgumentError(f"Expect the `{name}` to be callable, actually: {_shown(value)}.")
+
+
+def check_path(name: str, value: Any) -> Path:
+    """Return ``value`` as a path, or raise InvalidArgumentError unless it is a text or a path."""
+    if isinstance(value, (str, os.PathLike)):
+        return Path(value)
+    raise InvalidArgumentError(f"Expect the `{name}` to be a path, actually: {_shown(value)}.")
 
 
 def check_mapping(name: str, value: Any) -> dict[str, Any]:

@@ -288,6 +288,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
     def init_states(self, task_id: int, split: str) -> range:
         """The task's initial states of a split."""
+        task_id = self._check_task_id(task_id)
         return spec.init_states_of(split, self.num_init_states(task_id), self.num_train_states(task_id))
 
     def num_train_states(self, task_id: int) -> int:
@@ -381,7 +382,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         if chunk.ndim != 2 or chunk.shape[1] != dim or len(chunk) == 0:
             raise InvalidActionError(
                 f"Expect the action to have shape ({dim},), or a chunk (K, {dim}) with K >= 1, "
-                f"actually: {chunk.shape[1:] if len(chunk) == 1 else chunk.shape}."
+                f"actually: {chunk.shape[1:] if chunk.shape[:1] == (1,) else chunk.shape}."
             )
         space: gym.spaces.Box = self.action_space  # type: ignore[assignment]
         return np.clip(chunk, space.low, space.high)

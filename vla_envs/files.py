@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vla_envs.arguments import check_path
 from vla_envs.errors import InvalidArgumentError
 
 LOCK = ".lock"
@@ -287,7 +288,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         InvalidArgumentError: there is none.
     """
     try:
-        return Path(path).expanduser()
+        return check_path("path", path).expanduser()
     except RuntimeError:
         raise InvalidArgumentError(
             f"Expect a path whose home directory is known, actually: {path}. Name it in full, or set HOME, or "

@@ -20,9 +20,9 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.vector import SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_callable, check_integer, check_mapping, check_sequence
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.spec import MAX_STEPS
+from vla_envs.spec import MAX_ENVS, MAX_STEPS
 
 if TYPE_CHECKING:
     from vla_envs.group import GroupVectorEnv
@@ -225,17 +225,20 @@ def make_vector_env(
     >>> gym.make_vec("VLA-Tabletop-v0", 2, wrappers=[gym.wrappers.RecordEpisodeStatistics])
     SyncVectorEnv(VLA-Tabletop-v0, num_envs=2)
     """
-    num_envs = check_integer("num_envs", num_envs, 1)
+    num_envs = check_integer("num_envs", num_envs, 1, MAX_ENVS)
     if kwargs.get("max_episode_steps") is not None:  # Gymnasium's own check knows no integers but Python's
         kwargs["max_episode_steps"] = check_integer("max_episode_steps", kwargs["max_episode_steps"], 1, MAX_STEPS)
     inner = kwargs.pop("wrap", None)
-    layers = [*([inner] if inner else []), *wrappers]
+    layers = [*([] if inner is None else [inner]), *check_sequence("wrappers", wrappers)]
+    for layer in layers:
+        check_callable("wrappers", layer)
+    vector_kwargs = check_mapping("vector_kwargs", vector_kwargs)
 
     def wrap(env: gym.Env) -> gym.Env:
         return reduce(lambda wrapped, layer: layer(wrapped), layers, env)
 
     if plain and inner is None and not kwargs.keys() & GROUP_KEYWORDS:
-        return SyncVectorEnv([lambda: wrap(gym.make(env_id, **kwargs))] * num_envs, **(vector_kwargs or {}))
+        return SyncVectorEnv([lambda: wrap(gym.make(env_id, **kwargs))] * num_envs, **vector_kwargs)
     if vector_kwargs:
         raise InvalidArgumentError(
             f"Expect no `vector_kwargs` for groups, which take their options as keywords, actually: {vector_kwargs}."

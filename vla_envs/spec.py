@@ -48,6 +48,8 @@ MAX_INSTRUCTION_LENGTH = 256
 """Longest instruction in characters."""
 MAX_STEPS = 2**31 - 1
 """Highest step limit in control steps: it fits every integer that a data set or a tensor may have."""
+MAX_ENVS = 2**16
+"""Most environments of a vector environment, and most trajectories of a group."""
 
 # Action layout of the single-arm environments: dx dy dz, droll dpitch dyaw, gripper.
 ACTION_DIM = 7
@@ -147,7 +149,9 @@ def init_states_of(split: str, num_init_states: int, num_train_states: int | Non
     range(25, 50)
     """
     check_choice("split", split, SPLITS)
-    first_eval = num_init_states // 2 if num_train_states is None else num_train_states
+    check_integer("num_init_states", num_init_states, 0)
+    half = num_init_states // 2
+    first_eval = half if num_train_states is None else check_integer("num_train_states", num_train_states, 0)
     bounds = {"train": (0, first_eval), "eval": (first_eval, num_init_states), "all": (0, num_init_states)}
     return range(*bounds[split])
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_flags, check_number, check_numbers
+from vla_envs.arguments import check_choice, check_flags, check_instance, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 
 STD_FLOOR = 0.05
@@ -141,6 +141,7 @@ def group_advantages(
     [1.0, -1.0, 0.0]
     """
     check_choice("estimator", estimator, get_args(Estimator))
+    check_instance("nsr", nsr, NSR)
     rewards = check_numbers("rewards", rewards, booleans=True, finite=False)
     if rewards.ndim == 0 or (mask is None and rewards.shape[-1] < 2):
         raise InvalidArgumentError(
@@ -179,6 +180,8 @@ def has_signal(rewards: ArrayLike) -> NDArray[np.bool_]:
     [False, True]
     """
     checked = check_numbers("rewards", rewards, booleans=True)
+    if 0 in (checked.ndim, checked.size):
+        raise InvalidArgumentError(f"Expect `rewards` of at least one trajectory, actually shape: {checked.shape}.")
     return np.asarray(np.ptp(checked, axis=-1) > 0.0)
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.arguments import check_flag, check_instance, check_integer, check_sequence
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.advantages import has_signal
 from vla_envs.group.outcomes import says_success, tells_success
-from vla_envs.group.trajectory import Trajectory
+from vla_envs.group.trajectory import Trajectory, check_trajectories
 from vla_envs.group.voting import ENVIRONMENT, VOTE, VotedGroup
 
 
@@ -27,8 +28,8 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     >>> pass_at_k(n=5, c=2, k=1), pass_at_k(n=5, c=2, k=4)
     (0.4, 1.0)
     """
-    if not (0 <= c <= n and 1 <= k <= n):
-        raise InvalidArgumentError(f"Expect 0 <= c <= n and 1 <= k <= n, actually: n={n}, c={c}, k={k}.")
+    n = check_integer("n", n, 1)
+    c, k = check_integer("c", c, 0, n), check_integer("k", k, 1, n)
     return 1.0 - math.comb(n - c, k) / math.comb(n, k)
 
 
@@ -46,7 +47,7 @@ def trajectory_metrics(trajectories: Sequence[Trajectory]) -> dict[str, float]:
     >>> trajectory_metrics([Trajectory(True, 10, 80, 1.0), Trajectory(False, 80, 80, 0.0)])
     {'success_rate': 0.5, 'pass_at_n': 1.0, 'steps': 45.0, 'steps_per_success': 10.0}
     """
-    if not trajectories:
+    if not check_trajectories(trajectories):
         raise InvalidArgumentError("Expect at least one trajectory, actually none.")
     success = np.array([each.success for each in trajectories], bool)
     steps = np.array([each.steps for each in trajectories])
@@ -91,6 +92,9 @@ def vote_metrics(groups: Sequence[VotedGroup], k: int | None = None, detailed: b
     >>> metrics["majority_ratio"], metrics["pass@1"], metrics["reward_accuracy"]
     (0.6, 0.6, 1.0)
     """
+    for group in check_sequence("groups", groups):
+        check_instance("groups", group, VotedGroup)
+    check_flag("detailed", detailed)
     if not groups:
         raise InvalidArgumentError("Expect at least one voted group, actually none.")
     samples: dict[str, list[float]] = defaultdict(list)

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_choice, check_integer, check_number, check_sequence
+from vla_envs.arguments import check_choice, check_integer, check_mapping, check_number, check_numbers, check_sequence
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
 
@@ -40,7 +40,7 @@ class PromptSampler(ABC):
     """
 
     def __init__(self, prompts: Sequence[Prompt | tuple[int, int]]) -> None:
-        self.prompts = tuple(map(_check_prompt, check_sequence("prompts", prompts)))
+        self.prompts = tuple(map(check_prompt, check_sequence("prompts", prompts)))
         if not self.prompts:
             raise InvalidArgumentError("Expect `prompts` to have at least one prompt, actually: none.")
 
@@ -101,7 +101,7 @@ class SequentialPrompts(PromptSampler):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the prompt after those."""
-        self.position = int(state["position"])
+        self.position = check_integer("position", check_mapping("state", state).get("position"), 0)
 
 
 class CurriculumPrompts(PromptSampler):
@@ -167,14 +167,15 @@ class CurriculumPrompts(PromptSampler):
             InvalidArgumentError: a prompt that is not among those to choose from.
         """
         outcomes = np.zeros_like(self._outcomes)
-        for task_id, init_state_id, *counts in state["outcomes"]:
-            row = self._rows.get(Prompt(task_id, init_state_id))
-            if row is None:
+        for each in check_sequence("outcomes", check_mapping("state", state).get("outcomes")):
+            known = check_sequence("outcomes", each)
+            prompt, counts = check_prompt(known[:2]), check_numbers("outcomes", known[2:])
+            if prompt not in self._rows or counts.shape != (2,) or (counts < 0).any():
                 raise InvalidArgumentError(
-                    f"Expect the state of a sampler of the same {len(self.prompts)} prompts, "
-                    f"actually: one that knows {Prompt(task_id, init_state_id)}."
+                    f"Expect the successes and failures of the same {len(self.prompts)} prompts, "
+                    f"actually: {counts.tolist()} of {prompt}."
                 )
-            outcomes[row] = counts
+            outcomes[self._rows[prompt]] = counts
         self._outcomes = outcomes
 
 
@@ -211,7 +212,8 @@ def make_sampler(
         env.close()
 
 
-def _check_prompt(value: Any) -> Prompt:
+def check_prompt(value: Any) -> Prompt:
+    """Return a pair of integers as a prompt, or raise InvalidArgumentError."""
     pair = check_sequence("prompt", value)
     if len(pair) != 2:
         raise InvalidArgumentError(f"Expect a prompt to be a task and an initial state, actually: {value!r}.")

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.arguments import check_choice, check_flags, check_integer, generator
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.group.trajectory import Trajectory, pairwise_distances
+from vla_envs.group.trajectory import Trajectory, check_trajectories, pairwise_distances
 from vla_envs.rewards import efficiency_reward
 
 Selection = Literal["first", "random", "majority_first", "efficiency", "diversity"]
@@ -49,7 +49,7 @@ def select_top_k(
     [1, 2]
     """
     check_choice("by", by, get_args(Selection))
-    n = len(trajectories)
+    n = len(check_trajectories(trajectories))
     k = check_integer("k", k, 1, n)
     if by == "random":
         return generator("rng", rng).permutation(n)[:k]

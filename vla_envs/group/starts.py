@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vla_envs.group.prompts import PromptSampler
+from vla_envs.arguments import check_instance, check_integer, check_mapping
+from vla_envs.group.prompts import PromptSampler, check_prompt
 from vla_envs.spec import Prompt
 
 MAX_RETRIES = 3
@@ -88,7 +89,8 @@ class GroupStarts:
 
     def place(self, group: int, given: GroupStart) -> Start:
         """The start that a caller wants a group to have."""
-        self._last[group] = Start(given.seed, {} if given.prompt is None else given.prompt._asdict())
+        options = {} if given.prompt is None else check_prompt(given.prompt)._asdict()
+        self._last[group] = Start(check_integer("seed", given.seed, 0), options)
         return self._last[group]
 
     def ended(self, group: int, successes: Sequence[bool]) -> None:
@@ -119,7 +121,11 @@ class NumberedStarts:
     """
 
     def __init__(self, seed: int | None, sampler: PromptSampler | None = None) -> None:
-        self.seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.seed = check_integer("seed", seed, 0)
+        if sampler is not None:
+            check_instance("sampler", sampler, PromptSampler)
         self.sampler = sampler
         self.drawn = 0
         """Groups numbered so far."""
@@ -141,6 +147,7 @@ class NumberedStarts:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was called."""
-        self.seed, self.drawn = state["seed"], state["drawn"]
+        known = check_mapping("state", state)
+        self.seed, self.drawn = (check_integer(name, known.get(name), 0) for name in ("seed", "drawn"))
         if self.sampler is not None:
-            self.sampler.load_state_dict(state["sampler"])
+            self.sampler.load_state_dict(check_mapping("sampler", known.get("sampler")))

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vla_envs.arguments import check_integer, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.spec import TEMPERATURE
+from vla_envs.spec import MAX_ENVS, TEMPERATURE
 
 
 def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDArray[np.float32]:
@@ -28,7 +28,7 @@ def temperature_schedule(n: int, base: float = 0.6, spread: float = 0.3) -> NDAr
     >>> temperature_schedule(4).tolist()
     [0.6000000238418579, 0.699999988079071, 0.800000011920929, 0.8999999761581421]
     """
-    n = check_integer("n", n, 1)
+    n = check_integer("n", n, 1, MAX_ENVS)
     base, spread = check_number("base", base, 0.0, above=True), check_number("spread", spread, 0.0)
     return np.linspace(base, base + spread, n, dtype=np.float32)
 
@@ -81,7 +81,7 @@ def check_temperatures(temperatures: ArrayLike | None, n: int) -> NDArray[np.flo
     """
     if temperatures is None:
         return np.ones(n, np.float32)
-    checked = check_numbers("temperatures", temperatures).astype(np.float32)
+    checked = check_numbers("temperatures", temperatures, finite=False).astype(np.float32)
     if checked.shape != (n,) or not ((checked > 0) & np.isfinite(checked)).all():
         raise InvalidArgumentError(f"Expect `temperatures` to be {n} positive numbers, actually: {checked.tolist()}.")
     return checked

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.arguments import check_flag, check_instance, check_integer, check_number, check_numbers, check_sequence
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.spec import Prompt
+from vla_envs.spec import MAX_STEPS, Prompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,18 +47,24 @@ class Trajectory:
     """What its actions were sampled at."""
 
     def __post_init__(self) -> None:
-        if not (self.max_steps >= 1 and 0 <= self.steps <= self.max_steps):
-            raise InvalidArgumentError(
-                "Expect `max_steps` of at least 1 and `steps` from 0 to it, "
-                f"actually: {self.max_steps} and {self.steps}."
-            )
-        for name in ("task_reward", "env_return", "final_state", "actions", "temperature"):
-            values = getattr(self, name)
-            if values is not None and not np.isfinite(values).all():
-                raise InvalidArgumentError(
-                    f"Expect a finite `{name}` of a trajectory, actually: {np.asarray(values).tolist()} in number "
-                    f"{self.index} of the group from {self.prompt}."
-                )
+        try:
+            check_flag("success", self.success)
+            check_integer("steps", self.steps, 0, check_integer("max_steps", self.max_steps, 1, MAX_STEPS))
+            for name in ("task_reward", "env_return", "temperature"):
+                check_number(name, getattr(self, name))
+            for name in ("final_state", "actions"):
+                if getattr(self, name) is not None:
+                    check_numbers(name, getattr(self, name))
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"{error} It is of trajectory {self.index} from {self.prompt}.") from None
+
+
+def check_trajectories(trajectories: Any) -> list[Trajectory]:
+    """Return trajectories as a list, or raise InvalidArgumentError unless it is a sequence of them."""
+    checked = check_sequence("trajectories", trajectories)
+    for each in checked:
+        check_instance("trajectories", each, Trajectory)
+    return checked
 
 
 def action_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -74,10 +82,11 @@ def action_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     >>> action_distance(np.ones((3, 7)), -np.ones((5, 7)))
     1.0
     """
+    a, b = check_numbers("a", a), check_numbers("b", b)
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise InvalidArgumentError(f"Expect actions (T, A) and (U, A), actually: {a.shape} and {b.shape}.")
     steps = min(len(a), len(b))
-    a, b = np.asarray(a, np.float64)[:steps], np.asarray(b, np.float64)[:steps]
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise InvalidArgumentError(f"Expect finite actions, actually: {a.tolist()} and {b.tolist()}.")
+    a, b = a[:steps], b[:steps]
     # Norms instead of root mean squares: the number of values cancels out.
     scale = float(np.linalg.norm(a) + np.linalg.norm(b))
     return min(float(np.linalg.norm(a - b)) / scale, 1.0) if scale > 0.0 else 0.0
@@ -89,6 +98,7 @@ def pairwise_distances(trajectories: Sequence[Trajectory]) -> NDArray[np.float64
     Raises:
         InvalidArgumentError: a trajectory whose actions were not recorded.
     """
+    trajectories = check_trajectories(trajectories)
     missing = [i for i, each in enumerate(trajectories) if each.actions is None]
     if missing:
         raise InvalidArgumentError(f"Expect trajectories with `actions`, actually None in: {missing}. Record them.")
@@ -106,5 +116,5 @@ def group_diversity(trajectories: Sequence[Trajectory]) -> float:
     >>> round(group_diversity([still, still, moving]), 4)
     0.6667
     """
-    n = len(trajectories)
+    n = len(check_trajectories(trajectories))
     return float(pairwise_distances(trajectories).sum() / (n * (n - 1))) if n > 1 else 0.0

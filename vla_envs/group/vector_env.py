@@ -12,7 +12,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_integer, check_mapping, check_seed, check_sequence
+from vla_envs.arguments import (
+    check_callable,
+    check_choice,
+    check_flags,
+    check_instance,
+    check_integer,
+    check_mapping,
+    check_seed,
+    check_sequence,
+)
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError
 from vla_envs.group.groups import EPISODE, Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
 from vla_envs.group.metrics import vote_metrics
@@ -142,6 +151,8 @@ class GroupVectorEnv(VectorEnv):
         # Gymnasium closes a vector environment even when its constructor has failed.
         self.sub_envs: SubEnvs = LocalSubEnvs(())
         check_choice("mode", mode, MODES)
+        for make in check_sequence("env_fns", env_fns):
+            check_callable("env_fns", make)
         group_size = check_integer("group_size", group_size, 1, max(1, len(env_fns)))
         if not env_fns or len(env_fns) % group_size:
             raise InvalidArgumentError(
@@ -204,6 +215,7 @@ class GroupVectorEnv(VectorEnv):
         """The groups that a reset mask names; all of them without one."""
         if mask is None:
             return list(range(self.num_groups))
+        check_flags("reset_mask", mask)
         mask = np.asarray(mask)
         if self.mode != HOLD:
             raise InvalidArgumentError(
@@ -239,6 +251,9 @@ class GroupVectorEnv(VectorEnv):
         >>> infos["group_id"].tolist(), infos["init_state_id"][:2].tolist()
         ([7, 7, -1, -1], [3, 3])
         """
+        for start in check_sequence("starts", starts):
+            check_instance("starts", start, GroupStart)
+            check_integer("group_id", start.group_id, 0)
         if len(starts) > self.num_groups:
             raise InvalidArgumentError(
                 f"Expect at most {self.num_groups} `starts`, one for each group, actually: {len(starts)}."
@@ -300,6 +315,7 @@ class GroupVectorEnv(VectorEnv):
             InvalidArgumentError: ``reset``, ``step`` or ``close``, which belong to the whole group, or a value that
                 cannot leave its worker process.
         """
+        check_instance("name", name, str)
         if name in ("reset", "step", "step_chunk", "close"):
             raise InvalidArgumentError(f"Expect the `{name}` of the vector environment to be called, not of its parts.")
         values = self.sub_envs.call(dict.fromkeys(range(self.num_envs), Call(name, args, kwargs)))
@@ -320,6 +336,7 @@ class GroupVectorEnv(VectorEnv):
             UnknownAttributeError: an environment has no such attribute.
             InvalidArgumentError: a list or tuple of another length.
         """
+        check_instance("name", name, str)
         each = list(values) if isinstance(values, (list, tuple)) else [values] * self.num_envs
         if len(each) != self.num_envs:
             raise InvalidArgumentError(
@@ -488,6 +505,7 @@ def _check_seeds(seeds: Any, num_envs: int) -> list[int | None]:
 def _check_vote(vote: VoteConfig | None, mode: str, group_size: int) -> None:
     if vote is None:
         return
+    check_instance("vote", vote, VoteConfig)
     if mode != LOCKSTEP:
         raise InvalidArgumentError(
             f"Expect no `vote` in mode {mode!r}, because environments report their ends before the group has voted, "

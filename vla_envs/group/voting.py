@@ -12,12 +12,21 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_flag, check_integer, check_number, check_numbers
+from vla_envs.arguments import (
+    check_callable,
+    check_choice,
+    check_flag,
+    check_instance,
+    check_integer,
+    check_number,
+    check_numbers,
+    check_sequence,
+)
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.advantages import NSR, W_REINFORCE, Estimator, group_advantages
-from vla_envs.group.outcomes import Outcome, OutcomeFn, env_success, noisy, outcomes_of, says_success
+from vla_envs.group.outcomes import GroupOutcome, Outcome, OutcomeFn, env_success, noisy, outcomes_of, says_success
 from vla_envs.group.selection import Selection, select_top_k
-from vla_envs.group.trajectory import Trajectory
+from vla_envs.group.trajectory import Trajectory, check_trajectories
 
 
 class Vote(NamedTuple):
@@ -44,13 +53,15 @@ def majority_vote(outcomes: Sequence[Outcome], weights: ArrayLike | None = None)
         weights: (n,) at least 0, or None for one vote each.
 
     Raises:
-        InvalidArgumentError: weights that are negative, not finite or not n.
+        InvalidArgumentError: an outcome that is not hashable, or weights that are negative, not finite or not n.
 
     >>> majority_vote([True, False, True, True, False])
     Vote(label=True, ratio=0.6, counts={True: 3.0, False: 2.0}, tie=False)
     >>> majority_vote([True, False, None]).label is None
     True
     """
+    for outcome in check_sequence("outcomes", outcomes):
+        check_instance("outcomes", outcome, Hashable)
     shares: dict[Hashable, list[float]] = defaultdict(list)
     for outcome, weight in zip(outcomes, _check_weights(weights, len(outcomes)), strict=True):
         if outcome is not None and weight > 0.0:
@@ -155,6 +166,10 @@ class VoteConfig:
         check_number("vote_share", self.vote_share, 0, 1)
         check_flag("use_env_fallback", self.use_env_fallback)
         check_flag("log_detailed_metrics", self.log_detailed_metrics)
+        if not isinstance(self.outcome, GroupOutcome):
+            check_callable("outcome", self.outcome)
+        if self.weight is not None:
+            check_callable("weight", self.weight)
         if self.n_samples_per_prompt > self.n_votes_per_prompt:
             raise InvalidArgumentError(
                 f"Expect `n_samples_per_prompt` to be at most `n_votes_per_prompt` ({self.n_votes_per_prompt}), "
@@ -261,7 +276,8 @@ def apply_vote(
     >>> voted.rewards.tolist(), voted.trained.tolist()
     ([1.0, 0.0, 1.0, 1.0, 0.0], [True, True, True, False, False])
     """
-    if not trajectories:
+    check_instance("config", config, VoteConfig)
+    if not check_trajectories(trajectories):
         raise InvalidArgumentError("Expect at least one trajectory to vote, actually none.")
     denoise = config.rule == "denoise"
     outcomes, vote, confident = (_denoise if denoise else _vote_together)(trajectories, config)

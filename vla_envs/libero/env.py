@@ -135,7 +135,8 @@ class LiberoEnv(VLAEnv):
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
         """Those of ``task_ids`` that share the task's scene."""
-        return tuple(each for each in self.task_ids if each in scene_tasks(self.suite, task_id))
+        alike = scene_tasks(self.suite, self._check_task_id(task_id))
+        return tuple(each for each in self.task_ids if each in alike)
 
     def solved_tasks(self) -> tuple[int, ...]:
         """Those of the running task's ``scene_tasks`` that the present state solves; the first call compiles each."""

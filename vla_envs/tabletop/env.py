@@ -109,7 +109,8 @@ class TabletopEnv(VLAEnv):
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
         """Those of ``task_ids`` that share the task's scene and initial states."""
-        return tuple(each for each in self.task_ids if TASKS[each].scene == TASKS[task_id].scene)
+        scene = TASKS[self._check_task_id(task_id)].scene
+        return tuple(each for each in self.task_ids if TASKS[each].scene == scene)
 
     def solved_tasks(self) -> tuple[int, ...]:
         """Those of the running task's ``scene_tasks`` that the present state solves, within their own step limits."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.arguments import check_integer, check_number
 from vla_envs.tabletop import gripper as hand
 from vla_envs.tabletop.env import TabletopEnv
 from vla_envs.tabletop.goals import DrawerOpen, Goal, Rests, met
@@ -61,8 +61,7 @@ class Expert:
     """
 
     def __init__(self, env: gym.Env[Any, Any], speed: float = 1.0) -> None:
-        if not 0.0 < speed <= 1.0:
-            raise InvalidArgumentError(f"Expect the `speed` to be in (0, 1], actually: {speed}.")
+        speed = check_number("speed", speed, 0, 1, above=True)
         self._env = cast(TabletopEnv, env.unwrapped)
         self._limit = np.array([speed] * 3 + [1.0] * 4)
 
@@ -74,7 +73,11 @@ class Expert:
         """The expert's next actions (n, 7) from the present state, 1 <= n <= ``length``, until the task is solved.
 
         They are tried out on a copy of the world; the episode stays where it is.
+
+        Raises:
+            InvalidArgumentError: ``length`` is no integer of at least 1.
         """
+        length = check_integer("length", length, 1)
         world, goals = copy.deepcopy(self._env.world), self._env.goals
         actions: list[NDArray[np.float32]] = []
         while len(actions) < length and not (actions and met(goals, world)):

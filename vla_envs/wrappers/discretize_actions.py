@@ -113,8 +113,15 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         return actions.astype(self._box.dtype).reshape(self.env.action_space.shape)
 
     def tokens(self, action: ArrayLike) -> NDArray[np.int64]:
-        """The tokens of an action, clipped to the quantiles: what :meth:`step` takes to repeat a demonstration."""
-        action = check_numbers("action", action, InvalidActionError).reshape(self._box.shape)
+        """The tokens of an action, clipped to the quantiles: what :meth:`step` takes to repeat a demonstration.
+
+        Raises:
+            InvalidActionError: something else than the numbers of an action.
+        """
+        numbers = check_numbers("action", action, InvalidActionError)
+        if numbers.size != np.prod(self._box.shape):
+            raise InvalidActionError(f"Expect an action of shape {self._box.shape}, actually: {numbers.shape}.")
+        action = numbers.reshape(self._box.shape)
         # The small number is OpenVLA's own, for data in which a number never changes.
         scaled = 2.0 * (action - self._low) / (self._range + 1e-8) - 1.0
         return nearest_tokens(np.where(self._scaled, scaled, action)).reshape(self.action_space.shape)

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.arguments import check_instance, check_integer, check_sequence
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION
 from vla_envs.wrappers.instruction import INSTRUCTION_BYTES, INSTRUCTION_TOKENS, encode_instruction, hash_words
@@ -132,7 +133,12 @@ def _instructed(observation: Mapping[str, Any], task: str) -> dict[str, Any]:
 
 
 def _check_whole(observations: Sequence[Any], infos: Sequence[Mapping[str, Any]], hindsight: Hindsight) -> None:
-    first, last = infos[0]["elapsed_steps"], infos[-1]["elapsed_steps"]
+    check_instance("hindsight", hindsight, Hindsight)
+    for name, each in (("observations", observations), ("infos", infos)):
+        for one in check_sequence(name, each):
+            check_instance(name, one, Mapping)
+    steps = [check_integer("elapsed_steps", info.get("elapsed_steps"), 0) for info in infos]
+    first, last = (steps[0], steps[-1]) if steps else (0, 0)
     if len(observations) != len(infos) or not 0 == first < hindsight.elapsed_steps <= last:
         raise InvalidArgumentError(
             f"Expect the observations and infos of one whole trajectory, reset included, of at least "

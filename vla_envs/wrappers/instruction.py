@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_integer
+from vla_envs.arguments import check_instance, check_integer, check_integers
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import INSTRUCTION, MAX_INSTRUCTION_LENGTH
 
@@ -32,6 +32,8 @@ def hash_words(instruction: str, length: int) -> NDArray[np.int64]:
     >>> hash_words("Open the drawer", 5).tolist()
     [2897, 634, 4058, 0, 0]
     """
+    check_instance("instruction", instruction, str)
+    length = check_integer("length", length, 0)
     words = re.findall(r"[^\W_]+", instruction.lower())[:length]
     ids = [zlib.crc32(word.encode()) % (VOCABULARY_SIZE - 1) + 1 for word in words]
     return np.array(ids + [0] * (length - len(ids)), np.int64)
@@ -46,6 +48,7 @@ def encode_instruction(instruction: str) -> NDArray[np.uint8]:
     >>> encode_instruction("open the drawer")[:6]
     array([111, 112, 101, 110,  32, 116], dtype=uint8)
     """
+    check_instance("instruction", instruction, str)
     encoded = np.frombuffer(instruction.encode(), np.uint8)
     if len(encoded) > MAX_INSTRUCTION_LENGTH:
         raise InvalidArgumentError(
@@ -60,7 +63,8 @@ def decode_instructions(encoded: ArrayLike) -> list[str]:
     >>> decode_instructions([encode_instruction("open the drawer")])
     ['open the drawer']
     """
-    return [row.tobytes().rstrip(b"\0").decode() for row in np.asarray(encoded, np.uint8)]
+    rows = np.atleast_2d(check_integers("encoded", encoded, 0, 255)).astype(np.uint8)
+    return [row.tobytes().rstrip(b"\0").decode() for row in rows]
 
 
 class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArgs):

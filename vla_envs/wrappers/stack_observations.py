@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 
 from vla_envs.arguments import check_integer, check_names
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import STATE
 from vla_envs.wrappers.checks import dictionary_of, image_keys
 
@@ -52,6 +53,8 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=keys)
         gym.Wrapper.__init__(self, env)
         self.keys = _default_keys(boxes) if keys is None else check_names("keys", keys, boxes)
+        if not self.keys:
+            raise InvalidArgumentError("Expect `keys` to name at least one key of the observation, actually: none.")
         stacked = {key: _stacked(boxes[key], length) for key in self.keys}
         self.observation_space = spaces.Dict({**observations, **stacked})
         self._frames: dict[str, deque[Any]] = {key: deque(maxlen=length) for key in self.keys}

@@ -94,7 +94,7 @@ class TestParseExperiment:
             ("--ppo.lr -1", r"^Expect the `ppo\.lr` to be above 0, actually: -1\.0\.$"),
             ("--ppo.lr nan", r"^Expect the `ppo\.lr` to be a finite number, actually: nan\.$"),
             ("--evaluation.num-envs 0", r"^Expect the `evaluation\.num_envs` to be above 0, actually: 0\.$"),
-            ("--ppo.nsr.positive-weight -1", "^Expect `positive_weight` to be at least 0, actually: -1.0"),
+            ("--ppo.nsr.positive-weight -1", r"^Expect the `positive_weight` to be .* at least 0, actually: -1\.0"),
             ("--environment.cameras nose", r"^Expect the `environment\.cameras` to be one of 'agentview', .*'nose'"),
             ("--environment.wrappers Foo()", r"^Expect the `environment\.wrappers` to be one of .*actually: 'Foo'"),
             ("--name a/b", "^Expect the `name` to be that of one directory, actually: 'a/b'"),

@@ -38,10 +38,12 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_success(n):
         assert pass_at_k(n, c, k) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("arguments", [(3, 4, 1), (3, -1, 1), (3, 1, 0), (3, 1, 4)])
+@pytest.mark.parametrize(
+    "arguments", [(3, 4, 1), (3, -1, 1), (3, 1, 0), (3, 1, 4), (0, 0, 0), (3.0, 1, 1), (3, True, 1)]
+)
 def test_impossible_passes_are_refused(arguments):
-    """More successes or draws than trajectories."""
-    with pytest.raises(InvalidArgumentError, match="actually: n=3"):
+    """More successes or draws than trajectories, or what is no number of them."""
+    with pytest.raises(InvalidArgumentError, match=r"`[nck]` to be an integer"):
         pass_at_k(*arguments)
 
 

@@ -60,18 +60,20 @@ def test_actions_must_have_been_recorded():
 def test_a_number_that_is_not_finite_is_refused(name, bad):
     """Votes, rewards and distances would otherwise compare it with others, and no comparison holds."""
     value = np.full((2, 7), bad) if name in ("final_state", "actions") else bad
-    with pytest.raises(InvalidArgumentError, match=f"finite `{name}` of a trajectory.*number 3 of the group"):
+    with pytest.raises(InvalidArgumentError, match=f"`{name}` to be (a )?finite number.*trajectory 3 from"):
         Trajectory(**{"success": True, "steps": 1, "max_steps": 2, "task_reward": 1.0, "index": 3, name: value})
 
 
-@pytest.mark.parametrize(("steps", "max_steps"), [(0, 0), (-1, 5), (6, 5), (1, -1), (np.nan, 5), (1, np.nan)])
+@pytest.mark.parametrize(
+    ("steps", "max_steps"), [(0, 0), (-1, 5), (6, 5), (1, -1), (np.nan, 5), (1, np.nan), (1.0, 5), (True, 5)]
+)
 def test_steps_are_within_their_limit(steps, max_steps):
     """Of none nothing would be a share."""
-    with pytest.raises(InvalidArgumentError, match="`max_steps` of at least 1 and `steps` from 0 to it"):
+    with pytest.raises(InvalidArgumentError, match=r"`(max_)?steps` to be an integer"):
         Trajectory(success=False, steps=steps, max_steps=max_steps, task_reward=0.0)
 
 
 def test_a_distance_from_what_is_not_finite_is_refused():
     """It would be none at all, as between equal ones."""
-    with pytest.raises(InvalidArgumentError, match="finite actions"):
+    with pytest.raises(InvalidArgumentError, match="`a` to be finite numbers"):
         action_distance(np.full((1, 2), np.nan), np.ones((1, 2)))

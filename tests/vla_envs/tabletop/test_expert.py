@@ -133,7 +133,7 @@ def test_a_slow_expert_arrives_later(speed: float) -> None:
 @pytest.mark.parametrize("speed", [0.0, -0.5, 1.1, float("nan")])
 def test_speed_out_of_range(speed: float) -> None:
     """A share of the farthest that an action moves."""
-    with pytest.raises(InvalidArgumentError, match=r"`speed` to be in \(0, 1\], actually: " + str(speed)):
+    with pytest.raises(InvalidArgumentError, match=f"`speed` to be .* above 0 and at most 1, actually: {speed}"):
         Expert(Unseen(), speed)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_integer, check_path
 from vla_envs.errors import InvalidArgumentError, require_extra
 
 REQUIRED = {"lerobot": ("pyarrow", "PIL"), "hdf5": ("h5py",)}
@@ -129,7 +129,7 @@ def read_episode(path: str | Path, episode: int = 0) -> Episode:
         InvalidArgumentError: no recordings there, several HDF5 files of which none is named, or no such episode.
         DependencyNotInstalled: the format needs the extra ``record``.
     """
-    path = Path(path)
+    path = check_path("path", path)
     if (path / "meta" / "info.json").is_file():
         return load_format("lerobot").read_episode(path, episode)
     return load_format("hdf5").read_episode(_only_file(path), episode)
@@ -137,10 +137,7 @@ def read_episode(path: str | Path, episode: int = 0) -> Episode:
 
 def check_index(index: int, count: int, path: Path) -> None:
     """Raise unless the recording of ``count`` episodes at ``path`` has one of this index."""
-    if not 0 <= index < count:
-        raise InvalidArgumentError(
-            f"Expect the `episode` to be an integer from 0 to {count - 1} in {path}, actually: {index!r}."
-        )
+    check_integer("episode", index, 0, count - 1, of=str(path))
 
 
 def is_image(values: NDArray) -> bool:

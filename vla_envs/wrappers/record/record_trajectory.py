@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
 import vla_envs
-from vla_envs.arguments import check_numbers
+from vla_envs.arguments import check_numbers, check_path
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.files import check_writable
 from vla_envs.spec import FINAL_STATE, action_shape
@@ -65,13 +64,12 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def __init__(self, env: gym.Env, folder: str | Path, format: str = "lerobot") -> None:
         _check(env)
-        if not isinstance(folder, (str, os.PathLike)):
-            raise InvalidArgumentError(f"Expect the `folder` to be a path, actually: {folder!r}.")
-        check_writable(Path(folder), "recordings", "Name another `folder`.")
+        folder = check_path("folder", folder)
+        check_writable(folder, "recordings", "Name another `folder`.")
         self._format = load_format(format)
         gym.utils.RecordConstructorArgs.__init__(self, folder=str(folder), format=format)
         gym.Wrapper.__init__(self, env)
-        self.folder = Path(folder)
+        self.folder = folder
         self._actions = actions_of(env)
         self._seed: int | None = None
         self._before: _Before | None = None

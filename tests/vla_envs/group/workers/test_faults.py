@@ -82,7 +82,7 @@ def test_attributes_that_were_set_outlive_their_process(make_envs):
     envs = make_envs(num_workers=1)
     envs.reset(seed=0)
     envs.set_attr("max_episode_steps", [5, 6, 7, 8])
-    with pytest.raises(InvalidArgumentError, match="at least 1, actually: 0"):
+    with pytest.raises(InvalidArgumentError, match="integer from 1 to 2147483647, actually: 0"):
         envs.set_attr("max_episode_steps", 0)
     envs.step(actions(KILL, 3))
     assert envs.get_attr("max_episode_steps") == (5, 6, 7, 8)

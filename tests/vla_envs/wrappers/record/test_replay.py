@@ -197,7 +197,7 @@ class TestRefused:
     @pytest.mark.parametrize("index", [-1, 1])
     def test_an_episode_that_is_not_there(self, tmp_path, format, index):
         record_reach(tmp_path, format)
-        with pytest.raises(InvalidArgumentError, match=rf"from 0 to 0 .*actually: {index}"):
+        with pytest.raises(InvalidArgumentError, match=rf"`episode` of .* from 0 to 0, actually: {index}"):
             replay(tmp_path, index)
 
     def test_one_of_several_tasks(self, tmp_path):
