@@ -14,14 +14,18 @@ from vla_envs.arguments import check_number
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, VLAEnvsError
 from vla_envs.group import (
     CurriculumPrompts,
+    GroupStart,
     GroupVectorEnv,
     SequentialPrompts,
     VoteConfig,
     efficiency_bucket,
     final_state_cluster,
+    majority_vote,
     temperature_schedule,
+    trajectory_metrics,
 )
-from vla_envs.tabletop.env import TabletopEnv
+from vla_envs.registration import make_vector_env
+from vla_envs.tabletop import Expert, TabletopEnv
 from vla_envs.wrappers import (
     ActionChunk,
     ActionHistory,
@@ -34,6 +38,7 @@ from vla_envs.wrappers import (
     StackObservations,
     TokenizeInstruction,
 )
+from vla_envs.wrappers.instruction import decode_instructions, encode_instruction, hash_words
 
 SIZE = {"image_size": 16}
 NO_INTEGERS: tuple[Any, ...] = (1.0, np.float32(2.0), True, np.True_, "3", b"3", [2], np.array(2), 0.5, -1, object())
@@ -134,7 +139,27 @@ ARGUMENTS = {
     "final_state_cluster": (final_state_cluster, (*NO_NUMBERS, -0.1)),
     "decay": (lambda value: CurriculumPrompts([(0, 0)], value), (*NO_NUMBERS, 1.5)),
     "SequentialPrompts": (SequentialPrompts, (5, "01", [(0, "1")])),
-    "temperature_schedule": (temperature_schedule, (*NO_INTEGERS, 0)),
+    "temperature_schedule": (temperature_schedule, (*NO_INTEGERS, 0, 10**30)),
+    "wrappers": (lambda value: make_vector_env("VLA-Tabletop-v0", 2, wrappers=value), (5, "wrap", [None], {1: 2})),
+    "vector_kwargs": (
+        lambda value: make_vector_env("VLA-Tabletop-v0", 2, plain=True, vector_kwargs=value),
+        NO_OPTIONS,
+    ),
+    "env_fns": (lambda value: GroupVectorEnv(value, 1), (5, "ab", [], [None], [tabletop()])),
+    "reset_mask": (lambda value: groups(mode="hold").reset(options={"reset_mask": value}), (5, "all", [[1], [1, 2]])),
+    "starts": (lambda value: groups().reset_to(value), (5, "ab", [None], [(0, 0)], [GroupStart(0, 1.0)])),
+    "attribute": (lambda value: groups().get_attr(value), NO_NAMES),
+    "vote": (lambda value: groups(vote=value), (5, "majority", {})),
+    "outcome": (lambda value: VoteConfig(outcome=value), (5, "success", None)),
+    "outcomes": (majority_vote, (5, "ab", [[1], [1]])),
+    "trajectories": (trajectory_metrics, (5, "ab", [], [None])),
+    "speed": (lambda value: Expert(tabletop(), value), (*NO_NUMBERS, 0.0, 1.5)),
+    "plan": (lambda value: Expert(make()).plan(value), (*NO_INTEGERS, 0)),
+    "instruction": (encode_instruction, NO_NAMES),
+    "length": (lambda value: hash_words("open the drawer", value), (*NO_INTEGERS, 10**30)),
+    "encoded": (decode_instructions, ("open", [0.5], [256], [-1], [[1], [1, 2]])),
+    "init_states": (lambda value: make().unwrapped.init_states(value, "all"), (*NO_INTEGERS, 10**30)),
+    "scene_tasks": (lambda value: make().unwrapped.scene_tasks(value), (*NO_INTEGERS, 10**30)),
 }
 """What takes an argument, and values that it cannot take."""
 
@@ -198,7 +223,7 @@ def test_recording_refuses_them_too(tmp_path: Any) -> None:
             env.step(action)
 
 
-@pytest.mark.parametrize("actions", [None, 5, "ab", [None, None], np.zeros((3, 7)), np.float64(1.0), [[0.0] * 6] * 2])
+@pytest.mark.parametrize("actions", [None, 2, "ab", [None, None], np.zeros((3, 7)), np.float32(2.0), [[0.0] * 6] * 2])
 def test_groups_refuse_them_too(actions: Any) -> None:
     """One action for each environment."""
     envs = groups()

@@ -365,8 +365,8 @@ class GroupVectorEnv(VectorEnv):
             raise ResetNeeded("No episode was started: call `reset()` before `step()`.")
         try:
             count: Any = len(actions)
-        except TypeError:  # a number, None
-            count = actions
+        except TypeError:  # None, or a number, which may be that of the environments
+            count = repr(actions)
         if count != self.num_envs:
             raise InvalidActionError(f"Expect one action for each of {self.num_envs} environments, actually: {count}.")
 

@@ -29,11 +29,14 @@ def hash_words(instruction: str, length: int) -> NDArray[np.int64]:
 
     Needs no vocabulary file. Words beyond ``length`` are cut; unused places are 0.
 
+    Raises:
+        InvalidArgumentError: an instruction that is no text, or a length that is no integer from 0 to 256.
+
     >>> hash_words("Open the drawer", 5).tolist()
     [2897, 634, 4058, 0, 0]
     """
     check_instance("instruction", instruction, str)
-    length = check_integer("length", length, 0)
+    length = check_integer("length", length, 0, MAX_INSTRUCTION_LENGTH)
     words = re.findall(r"[^\W_]+", instruction.lower())[:length]
     ids = [zlib.crc32(word.encode()) % (VOCABULARY_SIZE - 1) + 1 for word in words]
     return np.array(ids + [0] * (length - len(ids)), np.int64)
@@ -43,7 +46,7 @@ def encode_instruction(instruction: str) -> NDArray[np.uint8]:
     """An instruction as UTF-8, uint8 (256,), padded with 0.
 
     Raises:
-        InvalidArgumentError: more than 256 bytes.
+        InvalidArgumentError: no text, or more than 256 bytes.
 
     >>> encode_instruction("open the drawer")[:6]
     array([111, 112, 101, 110,  32, 116], dtype=uint8)
