@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Strict, TypeAdapter
 from torch import Tensor, nn
 
 from policies.openvla.config import BoundsName
@@ -14,6 +15,9 @@ from vla_envs.wrappers.discretize_actions import BINS, bin_centers, nearest_toke
 
 BOUNDS: Mapping[BoundsName, tuple[str, str]] = {"quantiles": ("q01", "q99"), "extremes": ("min", "max")}
 """Name -> the statistics that -1 and 1 stand for. LIBERO and Bridge were normalized by quantiles, ALOHA by extremes."""
+
+_NUMBERS = TypeAdapter(list[Annotated[float, Strict()]])
+_MASK = TypeAdapter(list[Annotated[bool, Strict()]])
 
 
 class Bounds(nn.Module):
@@ -25,7 +29,8 @@ class Bounds(nn.Module):
         margin: what is added to the width; OpenVLA-OFT adds 1e-8, OpenVLA nothing.
 
     Raises:
-        InvalidArgumentError: the statistics lack a bound, have one that is not finite, or are of different lengths.
+        InvalidArgumentError: the statistics lack a bound, have one that is not finite or above the other, or are of
+            different lengths.
     """
 
     low: Tensor
@@ -38,17 +43,24 @@ class Bounds(nn.Module):
         if missing := [name for name in names if name not in statistics]:
             raise InvalidArgumentError(f"Expect statistics with {names}, actually: no {missing[0]!r}.")
         try:
-            low, high = (torch.tensor(statistics[name], dtype=torch.float64) for name in names)
-            mask = torch.tensor(statistics.get("mask", [True] * low.numel()), dtype=torch.bool)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InvalidArgumentError(f"Expect {names} and `mask` to be lists of numbers: {error}.") from error
-        if not (low.ndim == 1 and low.shape == high.shape == mask.shape):
+            low, high = (
+                torch.tensor(_NUMBERS.validate_python(statistics[name]), dtype=torch.float64) for name in names
+            )
+            mask = torch.tensor(_MASK.validate_python(statistics.get("mask", [True] * len(low))), dtype=torch.bool)
+        except (ValueError, OverflowError):
+            given = {name: statistics[name] for name in (*names, "mask") if name in statistics}
+            raise InvalidArgumentError(
+                f"Expect {names} to be lists of numbers and `mask` one of truth values, actually: {given}."
+            ) from None
+        if not low.shape == high.shape == mask.shape:
             raise InvalidArgumentError(
                 "Expect bounds and mask of one length, actually: "
                 f"{', '.join(str(tuple(each.shape)) for each in (low, high, mask))}."
             )
         if not (low.isfinite() & high.isfinite()).all():
             raise InvalidArgumentError(f"Expect finite {names}, actually: {low.tolist()} and {high.tolist()}.")
+        if (low > high).any():
+            raise InvalidArgumentError(f"Expect {names} in order, actually: {low.tolist()} and {high.tolist()}.")
         self.margin = margin
         for name, each in (("low", low), ("high", high), ("mask", mask)):
             self.register_buffer(name, each, persistent=False)

@@ -19,6 +19,7 @@ from vla_envs.errors import InvalidArgumentError
 class AutoregressiveOpenVLA(OpenVLAPolicy):
     """A checkpoint of OpenVLA: each token of an action depends on those before it."""
 
+    kind = "openvla"
     margin = 0.0
 
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:

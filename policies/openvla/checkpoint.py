@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.interface import check_finite
-from policies.openvla.config import Shape, checked
+from policies.openvla.config import OpenVLAOptions, checked
+from policies.tensor_files import Shape, open_tensors, shapes_in
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
 from vla_envs.strict_json import read_json
 
@@ -31,6 +34,8 @@ ADAPTER_FOLDER = "lora_adapter"
 """Where OpenVLA-OFT keeps adapters: those of a folder with weights of its own are merged into these already."""
 OPTIONS_FILE = "vla_options.json"
 """How this package hosts what it has saved."""
+KIND = "kind"
+"""The field of it that is no option: the kind of policy."""
 MODEL_TYPE = "openvla"
 """What ``config.json`` says of every checkpoint of OpenVLA and OpenVLA-OFT."""
 
@@ -38,6 +43,15 @@ SHARD_BYTES = 5 * 10**9
 """Largest size of a file in bytes, as in the official checkpoints."""
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+@contextmanager
+def blamed_on(path: Path) -> Iterator[None]:
+    """Have an error about what a file holds name the file."""
+    try:
+        yield
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"`{path}`: {error}") from None
 
 
 class Checkpoint:
@@ -78,33 +92,52 @@ class Checkpoint:
 
     @cached_property
     def options(self) -> dict[str, Any]:
-        """How the directory was hosted when it was saved; empty for those of others."""
-        return self.read_json(OPTIONS_FILE) if self._found(OPTIONS_FILE) else {}
+        """How the directory was hosted when it was saved, and as which ``kind``; empty for those of others."""
+        path = self._found(OPTIONS_FILE)
+        if path is None:
+            return {}
+        fields = self.read_json(OPTIONS_FILE)
+        with blamed_on(path):
+            OpenVLAOptions.from_fields({name: each for name, each in fields.items() if name != KIND})
+        return fields
 
     @cached_property
     def statistics(self) -> dict[str, Any]:
         """Statistics of the training data, data set by data set; those of fine-tuning replace the others."""
-        if self._found(STATISTICS_FILE):
+        if self.statistics_file.name == STATISTICS_FILE:
             return self.read_json(STATISTICS_FILE)
-        statistics: dict[str, Any] = checked(
-            self.config.get("norm_stats"), dict, f"{self.path / CONFIG_FILE}: norm_stats"
-        )
+        with blamed_on(self.statistics_file):
+            statistics: dict[str, Any] = checked(self.config.get("norm_stats"), dict, "norm_stats")
         return statistics
+
+    @property
+    def statistics_file(self) -> Path:
+        """Where the statistics are."""
+        return self._found(STATISTICS_FILE) or self.existing(CONFIG_FILE)
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
         """Shape of every tensor, by name."""
-        shapes = {}
+        shapes: dict[str, Shape] = {}
         for path in dict.fromkeys(self._files.values()):
-            with _opened(path) as file:
-                shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+            shapes.update(shapes_in(path))
         return shapes
 
     def component(self, name: str) -> Path | None:
-        """Return the file ``<name>--<step>_checkpoint.pt`` of the highest step, in which a part of its own is kept."""
+        """Return the file in which a part of its own is kept, such as ``<name>--<step>_checkpoint.pt``.
+
+        Raises:
+            InvalidArgumentError: there are several.
+        """
         for folder in self.folders:
-            if files := list(folder.glob(f"{name}--*_checkpoint.pt")):
-                return max(files, key=lambda path: int("".join(filter(str.isdigit, path.stem)) or 0))
+            files = sorted(folder.glob(f"*{name}*.pt"))
+            if len(files) > 1:
+                raise InvalidArgumentError(
+                    f"Expect one file of {name!r} in `{folder}`, actually: {', '.join(each.name for each in files)}. "
+                    "Move those of other training steps away."
+                )
+            if files:
+                return files[0]
         return None
 
     def read_json(self, name: str, folder: Path | None = None) -> dict[str, Any]:
@@ -132,7 +165,7 @@ class Checkpoint:
                 f"actually: {len(self._files)} tensors without it. Was it made for another configuration?"
             )
         for path in dict.fromkeys(self._files[name] for name in names):
-            with _opened(path) as file:
+            with open_tensors(path) as file:
                 for name in names:
                     if self._files[name] == path:
                         yield name, _read(file, path, name, names[name])
@@ -199,7 +232,7 @@ class Checkpoint:
         """Return the file of every tensor, by name."""
         if (self.path / WEIGHTS_FILE).is_file():
             path = self.path / WEIGHTS_FILE
-            with _opened(path) as file:
+            with open_tensors(path) as file:
                 return dict.fromkeys(file.keys(), path)
         weight_map = self.read_json(INDEX_FILE).get("weight_map")
         if not isinstance(weight_map, dict) or not all(isinstance(each, str) for each in weight_map.values()):
@@ -209,17 +242,6 @@ class Checkpoint:
                 f"Expect the files of `{self.path / INDEX_FILE}` beside it, actually: {outside}."
             )
         return {name: self.existing(file) for name, file in weight_map.items()}
-
-
-def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield name and tensor of all in a safetensors file.
-
-    Raises:
-        DamagedAssetsError: the file is cut short or of another kind.
-    """
-    with _opened(path) as file:
-        for name in file.keys():  # noqa: SIM118
-            yield name, file.get_tensor(name)
 
 
 def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
@@ -234,14 +256,25 @@ def load_component(module: ModuleT, path: Path, prefix: str = "") -> ModuleT:
         DamagedAssetsError: the file is damaged, or its tensors are not those of the module.
     """
     try:
+        _check_size(path)
         state = torch.load(path, weights_only=True, map_location="cpu")
         names = {name.removeprefix("module.").removeprefix(prefix): tensor for name, tensor in state.items()}
+        if not all(tensor.is_floating_point() for tensor in names.values()):
+            raise ValueError("it holds numbers that are no floating point ones, such as those of quantized weights")
         module.load_state_dict(names)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         reason = " ".join(str(error).split())
         raise DamagedAssetsError(f"`{path}` is damaged or made for another configuration: {reason}") from error
     check_finite(module.named_parameters(), f"`{path}` is damaged: download it again.")
     return module.float()
+
+
+def _check_size(path: Path) -> None:
+    """Raise unless a ``.pt`` file is as large as what it holds: torch would inflate what somebody has compressed."""
+    with zipfile.ZipFile(path) as content:
+        size = sum(each.file_size for each in content.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"it claims to hold {size} bytes, more than it has")
 
 
 def write_checkpoint(folder: Path, source: Checkpoint, parameters: Iterable[tuple[str, Tensor]]) -> None:
@@ -298,15 +331,6 @@ def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]
         shard[name] = tensor.detach().contiguous()
         size += tensor.nbytes
     yield shard
-
-
-def _opened(path: Path) -> safe_open:
-    try:
-        return safe_open(path, framework="pt")
-    except SafetensorError as error:
-        raise DamagedAssetsError(
-            f"`{path}` is cut short or no safetensors file: {error}. Download it again."
-        ) from error
 
 
 def _read(file: safe_open, path: Path, name: str, shape: Shape) -> Tensor:

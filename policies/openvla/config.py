@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le, MinLen
-from pydantic import PositiveInt
+from annotated_types import Ge, Le, Len, MinLen
+from pydantic import PositiveInt, Strict, TypeAdapter
 
 from policies.options import Options
+from policies.tensor_files import Shape
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import IMAGE
 from vla_envs.wrappers.discretize_actions import BINS
@@ -19,7 +20,6 @@ ImageTransformName = Literal["libero", "libero_uncropped", "processor"]
 TemplateName = Literal["openvla", "openvla-v01"]
 Dtype = Literal["float32", "bfloat16"]
 BoundsName = Literal["quantiles", "extremes"]
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ REALS = ("rms_norm_eps", "rope_theta")
 """Those of the sizes that are no counts."""
 MOST_POSITIONS = 2**20
 """Largest ``max_position_embeddings``, the one count that shows in no tensor."""
-HOSTED = {
+HOSTED_TEXT = {
     "hidden_act": "silu",
     "attention_bias": False,
     "mlp_bias": False,
@@ -120,11 +120,28 @@ HOSTED = {
     "rope_scaling": None,
 }
 """Fields of a Llama configuration that change what it computes -> the one value that is hosted."""
+HOSTED = {
+    "use_fused_vision_backbone": True,
+    "timm_override_act_layers": [None] * len(TOWERS),
+    "n_action_bins": BINS,
+    "image_resize_strategy": "resize-naive",
+    "quantization_config": None,
+}
+"""The same of the whole configuration."""
+HOSTED_IMAGES = {
+    "use_fused_vision_backbone": True,
+    "image_resize_strategy": "resize-naive",
+    "tvf_do_letterbox": False,
+    "interpolations": ["bicubic"] * len(TOWERS),
+}
+"""The same of the image processor's configuration."""
 UNUSED = (
     *(f"{tower}.{part}" for tower in TOWERS for part in ("norm.", "attn_pool.")),
     "language_model.model.rotary_emb.",
 )
 """Beginnings of the names of tensors that official checkpoints hold and that nobody runs."""
+
+_RGB = TypeAdapter(Annotated[list[Annotated[float, Strict()]], Len(3, 3)])
 
 
 @dataclass(frozen=True)
@@ -164,10 +181,6 @@ class NetworkConfig:
     """Fields of transformers' ``LlamaConfig``."""
     vocabulary_size: int
     """Number of token ids without the padding of the embedding; the last 256 are the actions."""
-    means: tuple[tuple[float, ...], ...]
-    """Mean RGB in [0, 1] for each vision transformer, which is subtracted from its pixels."""
-    stds: tuple[tuple[float, ...], ...]
-    """Standard deviation of RGB for each vision transformer, by which its pixels are divided."""
 
     @property
     def image_size(self) -> int:
@@ -187,7 +200,6 @@ class NetworkConfig:
 
 def read_config(
     config: Mapping[str, Any],
-    preprocessor: Mapping[str, Any],
     shapes: Mapping[str, Shape],
     vision_heads: Sequence[int] | None = None,
 ) -> NetworkConfig:
@@ -195,36 +207,51 @@ def read_config(
 
     Args:
         config: content of ``config.json``.
-        preprocessor: content of ``preprocessor_config.json``.
         shapes: name -> shape of every tensor.
         vision_heads: attention heads of each vision transformer, for those not in :data:`VIT_HEADS`.
 
     Raises:
         InvalidArgumentError: values are missing, out of range or do not fit each other.
     """
-    if not config.get("use_fused_vision_backbone", True):
-        raise InvalidArgumentError("Expect `use_fused_vision_backbone`, DINOv2 beside SigLIP, actually: false.")
+    _check_hosted(config, HOSTED)
     heads = vision_heads or _known_heads(config)
     if len(heads) != len(TOWERS):
         raise InvalidArgumentError(f"Expect `vision_heads` for {len(TOWERS)} towers, actually: {list(heads)}.")
     text = checked(config.get("text_config", {}), dict, "text_config")
     llama = {**LLAMA, **{key: each for key, each in text.items() if key in LLAMA}}
     _check_llama(llama)
-    if other := {key: text[key] for key, each in HOSTED.items() if text.get(key, each) != each}:
-        raise InvalidArgumentError(f"Expect the fields of `text_config` to be {HOSTED}, actually: {other}.")
+    _check_hosted(text, HOSTED_TEXT)
     padding = checked(config.get("pad_to_multiple_of", 64), int, "pad_to_multiple_of")
     if not 0 <= padding <= llama["vocab_size"] - BINS:
         raise InvalidArgumentError(
             f"Expect `pad_to_multiple_of` to leave {BINS} of {llama['vocab_size']} ids, actually: {padding}."
         )
-    means, stds = _normalization(preprocessor)
-    return NetworkConfig(
-        towers=tuple(_tower(shapes, prefix, count) for prefix, count in zip(TOWERS, heads, strict=True)),
-        llama=llama,
-        vocabulary_size=llama["vocab_size"] - padding,
-        means=means,
-        stds=stds,
-    )
+    towers = tuple(_tower(shapes, prefix, count) for prefix, count in zip(TOWERS, heads, strict=True))
+    _check_hosted(config, {"image_sizes": [tower.image_size for tower in towers]})
+    return NetworkConfig(towers, llama, vocabulary_size=llama["vocab_size"] - padding)
+
+
+def read_normalization(preprocessor: Mapping[str, Any], image_size: int) -> Sequence[Sequence[Sequence[float]]]:
+    """Read means and standard deviations of RGB in [0, 1], each (towers, 3).
+
+    Args:
+        preprocessor: content of ``preprocessor_config.json``.
+        image_size: side of the vision transformers' images in pixels.
+
+    Raises:
+        InvalidArgumentError: they are missing or out of range, or are those of other images.
+    """
+    _check_hosted(preprocessor, {**HOSTED_IMAGES, "input_sizes": [[3, image_size, image_size]] * len(TOWERS)})
+    given = preprocessor.get("tvf_normalize_params")
+    try:
+        means, stds = ([_RGB.validate_python(each[name]) for each in given] for name in ("mean", "std"))  # type: ignore[union-attr]
+    except (TypeError, KeyError, ValueError):
+        means = stds = []
+    if len(means) != len(TOWERS) or min(map(min, stds)) <= 0:
+        raise InvalidArgumentError(
+            f"Expect `tvf_normalize_params` to have mean and std of {len(TOWERS)} towers, actually: {given}."
+        )
+    return means, stds
 
 
 def check_shapes(config: NetworkConfig, shapes: Mapping[str, Shape]) -> None:
@@ -266,6 +293,11 @@ def _check_size(field: str, given: int, there: int) -> None:
         raise InvalidArgumentError(
             f"Expect `text_config.{field}` to fit the tensors of the checkpoint, which say {there}, actually: {given}."
         )
+
+
+def _check_hosted(fields: Mapping[str, Any], hosted: Mapping[str, Any]) -> None:
+    if other := {key: fields[key] for key, each in hosted.items() if fields.get(key, each) != each}:
+        raise InvalidArgumentError(f"Expect the values that are hosted, {dict(hosted)}, actually: {other}.")
 
 
 def _shape_of(shapes: Mapping[str, Shape], name: str) -> Shape:
@@ -337,19 +369,3 @@ def _check_llama(llama: Mapping[str, Any]) -> None:
             f"Expect `text_config.num_attention_heads` to divide the width {llama['hidden_size']}, "
             f"actually: {llama['num_attention_heads']}."
         )
-
-
-def _normalization(preprocessor: Mapping[str, Any]) -> tuple[tuple[tuple[float, ...], ...], ...]:
-    """Return means and standard deviations, each (towers, 3)."""
-    given: Any = preprocessor.get("tvf_normalize_params")
-    try:
-        means, stds = (tuple(tuple(map(float, each[name])) for each in given) for name in ("mean", "std"))
-    except (TypeError, KeyError, ValueError):
-        means = stds = ()
-    complete = all(len(each) == len(TOWERS) and {len(rgb) for rgb in each} == {3} for each in (means, stds))
-    if not complete or min(map(min, stds)) <= 0:
-        raise InvalidArgumentError(
-            f"Expect `tvf_normalize_params` of preprocessor_config.json to have mean and std of {len(TOWERS)} towers, "
-            f"actually: {given}."
-        )
-    return means, stds

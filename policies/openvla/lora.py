@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.openvla.checkpoint import ADAPTER_CONFIG_FILE, ADAPTER_FILE, Checkpoint, read_tensors
+from policies.openvla.checkpoint import ADAPTER_CONFIG_FILE, ADAPTER_FILE, Checkpoint
 from policies.openvla.config import checked
+from policies.tensor_files import read_tensors
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 
 # peft imports bitsandbytes where that is installed, which then warns of kernels that nothing here uses.

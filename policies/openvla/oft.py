@@ -26,6 +26,7 @@ trained with the targets alone, which is what RoboTwin records as the state of t
 class ParallelOpenVLA(OpenVLAPolicy):
     """A checkpoint of OpenVLA-OFT with discrete tokens, as in SimpleVLA-RL: all of a chunk are decoded at once."""
 
+    kind = "openvla_oft"
     margin = 1e-8
 
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:
@@ -64,6 +65,7 @@ class RegressionOpenVLA(ParallelOpenVLA):
         MissingAssetsError: the checkpoint has no ``action_head--*_checkpoint.pt``.
     """
 
+    kind = "openvla_oft_l1"
     components = ("action_head", "proprio_projector")
 
     def __init__(self, checkpoint: Checkpoint, options: OpenVLAOptions) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +18,23 @@ from torch import Tensor, nn
 from policies.distributions import ActionDistribution, TokenDistribution
 from policies.interface import ActionSample, Policy, check_finite
 from policies.openvla.actions import Bounds, decode_ids, encode_actions, statistics_of
-from policies.openvla.checkpoint import OPTIONS_FILE, Checkpoint, read_tensors, write_checkpoint
-from policies.openvla.config import PLATFORMS, OpenVLAOptions, check_shapes, checked, read_config
+from policies.openvla.checkpoint import (
+    CONFIG_FILE,
+    KIND,
+    OPTIONS_FILE,
+    PREPROCESSOR_FILE,
+    Checkpoint,
+    blamed_on,
+    write_checkpoint,
+)
+from policies.openvla.config import (
+    PLATFORMS,
+    OpenVLAOptions,
+    check_shapes,
+    checked,
+    read_config,
+    read_normalization,
+)
 from policies.openvla.inputs import IMAGE_TRANSFORMS, Inputs, Prompter, image_batch, pixel_values
 from policies.openvla.lora import (
     add_adapters,
@@ -30,6 +46,7 @@ from policies.openvla.lora import (
     write_adapters,
 )
 from policies.openvla.network import Network
+from policies.tensor_files import read_tensors
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 from vla_envs.files import atomic_directory, sha256_of
 from vla_envs.spec import STATE
@@ -61,6 +78,8 @@ class OpenVLAPolicy(Policy):
         DamagedAssetsError: a file is cut short, or lacks a tensor.
     """
 
+    kind: str
+    """Name in :data:`policies.registry.POLICIES`."""
     margin: float
     """What the original code adds to the width of the bounds of actions."""
     components: tuple[str, ...] = ()
@@ -74,8 +93,11 @@ class OpenVLAPolicy(Policy):
         self.action_dim = self.platform.action_dim
         self._check_components()
         self.action_bounds = self.bounds_of("action", options.unnorm_key)
-        self.config = read_config(checkpoint.config, checkpoint.preprocessor, checkpoint.shapes, options.vision_heads)
-        check_shapes(self.config, checkpoint.shapes)
+        with blamed_on(checkpoint.existing(CONFIG_FILE)):
+            self.config = read_config(checkpoint.config, checkpoint.shapes, options.vision_heads)
+            check_shapes(self.config, checkpoint.shapes)
+        with blamed_on(checkpoint.existing(PREPROCESSOR_FILE)):
+            self.means, self.stds = read_normalization(checkpoint.preprocessor, self.config.image_size)
         self.prompter = Prompter(checkpoint.tokenizer, options.template, self.config.llama["vocab_size"])
         self.network = Network.load(checkpoint, self.config, options)
         self._adapt()
@@ -108,7 +130,13 @@ class OpenVLAPolicy(Policy):
             **options: fields of :class:`OpenVLAOptions` over those that the directory was saved with.
         """
         checkpoint = Checkpoint(path, options.get("base"))
-        fields = {**(unless_saved or {}), **checkpoint.options, **options}
+        saved = dict(checkpoint.options)
+        if (kind := saved.pop(KIND, cls.kind)) != cls.kind:
+            raise InvalidArgumentError(
+                f"Expect the kind that {OPTIONS_FILE} of `{checkpoint.path}` was saved by, {kind!r}, actually: "
+                f"{cls.kind!r}. Give --policy.kind {kind}, or remove `{KIND}` from the file."
+            )
+        fields = {**(unless_saved or {}), **saved, **options}
         policy = cls(checkpoint, OpenVLAOptions.from_fields(fields))
         policy.load_heads(checkpoint.path / HEADS_FILE)
         return policy
@@ -137,15 +165,17 @@ class OpenVLAPolicy(Policy):
             write_checkpoint(folder, self.checkpoint, parameters)
             if options.lora_rank:
                 write_adapters(folder, self.network)
-            (folder / OPTIONS_FILE).write_text(options.replace(base=None).to_json())
+            saved = {KIND: self.kind, **dataclasses.asdict(options.replace(base=None))}
+            (folder / OPTIONS_FILE).write_text(json.dumps(saved, indent=2))
             save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
             self._write_components(folder)
 
     def _check_components(self) -> None:
-        """Raise where the checkpoint has a part that this kind would leave out."""
-        for name, kind in COMPONENTS.items():
-            file = self.checkpoint.component(name)
-            if file is not None and name not in self.components:
+        """Raise where the checkpoint has a part that this kind would leave out, or parts of several training steps."""
+        parts = {name: file for name in COMPONENTS if (file := self.checkpoint.component(name))}
+        for name, file in parts.items():
+            kind = COMPONENTS[name]
+            if name not in self.components:
                 remedy = (
                     "no kind hosts such checkpoints" if kind is None else f"host it as {kind!r}: --policy.kind {kind}"
                 )
@@ -153,6 +183,11 @@ class OpenVLAPolicy(Policy):
                     f"Expect a checkpoint without a part of its own for {name!r}, which this kind would leave out, "
                     f"actually: {file}; {remedy}."
                 )
+        if len({file.name.replace(name, "") for name, file in parts.items()}) > 1:
+            raise InvalidArgumentError(
+                "Expect the parts of a checkpoint to be of one training step, actually: "
+                f"{', '.join(map(str, parts.values()))}."
+            )
 
     def _adapt(self) -> None:
         """Give the network the checkpoint's adapters, or fresh ones where those are asked for."""
@@ -218,7 +253,12 @@ class OpenVLAPolicy(Policy):
     @property
     def made_for(self) -> dict[str, Any]:
         """What the policy asks of its environment."""
-        return {"chunk_size": self.chunk_size, "history": 0, "image_keys": self.options.image_keys}
+        return {
+            "chunk_size": self.chunk_size,
+            "history": 0,
+            "image_keys": self.options.image_keys,
+            "action_dim": self.action_dim,
+        }
 
     def rests_on(self) -> str:
         """Return the options, the statistics and the checksum of the tokenizer."""
@@ -308,12 +348,13 @@ class OpenVLAPolicy(Policy):
             InvalidArgumentError: there is no such data set, none is named where there are several, or its bounds are
                 missing or of another length.
         """
-        name, statistics = statistics_of(self.checkpoint.statistics, unnorm_key)
-        if kind not in checked(statistics, dict, f"statistics of {name}"):
-            raise InvalidArgumentError(f"Expect the statistics of {name!r} to have {kind!r}, actually: none.")
-        bounds = Bounds(
-            checked(statistics[kind], dict, f"statistics of {name}: {kind}"), self.platform.bounds, self.margin
-        )
+        with blamed_on(self.checkpoint.statistics_file):
+            name, statistics = statistics_of(self.checkpoint.statistics, unnorm_key)
+            if kind not in checked(statistics, dict, f"statistics of {name}"):
+                raise InvalidArgumentError(f"Expect the statistics of {name!r} to have {kind!r}, actually: none.")
+            bounds = Bounds(
+                checked(statistics[kind], dict, f"statistics of {name}: {kind}"), self.platform.bounds, self.margin
+            )
         if kind == "action" and bounds.dim != self.action_dim:
             raise InvalidArgumentError(
                 f"Expect {name!r} to have actions of the {self.action_dim} numbers of the platform "
@@ -328,7 +369,7 @@ class OpenVLAPolicy(Policy):
         )
 
     def _pixels(self, images: Tensor) -> Tensor:
-        return pixel_values(self.transform(images), self.config.means, self.config.stds)
+        return pixel_values(self.transform(images), self.means, self.stds)
 
     def _embed(self, inputs: Inputs) -> tuple[Tensor, Tensor]:
         pixels = inputs.pixel_values.to(self.network.projector.fc1.weight.dtype)

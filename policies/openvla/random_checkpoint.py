@@ -30,8 +30,6 @@ SIZES = {
         ),
         llama=LLAMA,
         vocabulary_size=32000,
-        means=MEANS,
-        stds=STDS,
     ),
     "tiny": NetworkConfig(
         towers=(
@@ -41,8 +39,6 @@ SIZES = {
         llama={**LLAMA, "hidden_size": 32, "intermediate_size": 88, "num_hidden_layers": 2}
         | {"num_attention_heads": 2, "num_key_value_heads": 2},
         vocabulary_size=32000,
-        means=MEANS,
-        stds=STDS,
     ),
 }
 """Name -> sizes: those of openvla-7b, and a network that is small enough for tests."""
@@ -76,9 +72,7 @@ def write_random_checkpoint(path: Path, size: str = "tiny", seed: int = 0) -> No
         files = {
             CONFIG_FILE: _config(config),
             PREPROCESSOR_FILE: {
-                "tvf_normalize_params": [
-                    {"mean": mean, "std": std} for mean, std in zip(config.means, config.stds, strict=True)
-                ]
+                "tvf_normalize_params": [{"mean": mean, "std": std} for mean, std in zip(MEANS, STDS, strict=True)]
             },
             OPTIONS_FILE: {"vision_heads": [tower.heads for tower in config.towers], "unnorm_key": "random"},
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -35,8 +36,9 @@ class ActionBounds(nn.Module):
     def __init__(self, dim: int, low: Sequence[float] | None = None, high: Sequence[float] | None = None) -> None:
         super().__init__()
         low, high = (-1.0,) * dim if low is None else low, (1.0,) * dim if high is None else high
-        widths = torch.tensor(high) - torch.tensor(low) if len(low) == len(high) == dim else torch.zeros(dim)
-        if not ((widths > 0) & widths.isfinite()).all():
+        ends = np.array([low, high], np.float32) if len(low) == len(high) == dim else np.zeros((2, dim), np.float32)
+        widths = ends[1] - ends[0]
+        if not ((widths > 0) & np.isfinite(widths)).all():
             raise InvalidArgumentError(
                 f"Expect `action_low` and `action_high` to be {dim} finite numbers each, the former below the latter, "
                 f"actually: {tuple(low)} and {tuple(high)}."

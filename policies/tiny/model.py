@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
 from policies.heads import GaussianHead, TokenHead
 from policies.interface import Policy, check_finite
+from policies.tensor_files import Shape, read_tensors, shapes_in
 from policies.tiny.bounds import ActionBounds
 from policies.tiny.config import TinyConfig
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
@@ -25,6 +25,8 @@ from vla_envs.wrappers.instruction import INSTRUCTION_TOKENS
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+PROCESSOR_FILE = "preprocessor_config.json"
+"""What no tiny policy has, and every checkpoint of OpenVLA."""
 
 MADE_FOR = ("chunk_size", "token_length", "history", "image_keys", "action_dim", "action_low", "action_high")
 """Fields of the configuration that the environment has to fit."""
@@ -151,25 +153,27 @@ class TinyPolicy(Policy):
 
         Raises:
             MissingAssetsError: the directory lacks its configuration or its weights.
-            InvalidArgumentError: a file is damaged, of another version, or does not fit the other.
+            InvalidArgumentError: the directory is of another model, or its configuration is damaged, of another
+                version, or does not fit the weights.
+            DamagedAssetsError: the weights are damaged.
             NonFiniteError: a weight is NaN or infinite.
         """
         folder = Path(path)
+        if (folder / PROCESSOR_FILE).is_file():
+            raise InvalidArgumentError(
+                f"Expect a policy of the kind 'tiny', actually: `{folder}`, whose {PROCESSOR_FILE} is of a language "
+                "model. Host OpenVLA's checkpoints as such: policy:openvla on the command line."
+            )
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / name).is_file():
                 raise MissingAssetsError(
                     f"Expect `{folder}` to hold {CONFIG_FILE} and {WEIGHTS_FILE}, but {name} is missing."
                 )
-        policy = cls(TinyConfig.from_json(folder / CONFIG_FILE))
-        try:
-            policy.load_state_dict(load_file(folder / WEIGHTS_FILE))
-        except (RuntimeError, SafetensorError) as error:
-            raise InvalidArgumentError(
-                f"`{folder / WEIGHTS_FILE}` is damaged or does not fit {CONFIG_FILE} beside it: {error}"
-            ) from error
-        check_finite(
-            policy.named_parameters(), f"`{folder / WEIGHTS_FILE}` is of a training that failed: take an earlier one."
-        )
+        config, path = TinyConfig.from_json(folder / CONFIG_FILE), folder / WEIGHTS_FILE
+        _check_shapes(config, shapes_in(path), path)
+        policy = cls(config)
+        policy.load_state_dict(dict(read_tensors(path)))
+        check_finite(policy.named_parameters(), f"`{path}` is of a training that failed: take an earlier one.")
         return policy
 
     def save_pretrained(self, path: str | Path) -> None:
@@ -182,6 +186,17 @@ class TinyPolicy(Policy):
         with atomic_directory(Path(path)) as folder:
             (folder / CONFIG_FILE).write_text(self.config.to_json())
             save_file({key: each.contiguous() for key, each in self.state_dict().items()}, folder / WEIGHTS_FILE)
+
+
+def _check_shapes(config: TinyConfig, given: Mapping[str, Shape], path: Path) -> None:
+    """Raise where a file's tensors are not those of a configuration; no memory is taken for either."""
+    with torch.device("meta"):
+        expected = {name: tuple(each.shape) for name, each in TinyPolicy(config).state_dict().items()}
+    if wrong := sorted(name for name in {*expected, *given} if expected.get(name) != given.get(name)):
+        raise InvalidArgumentError(
+            f"`{path}` does not fit {CONFIG_FILE} beside it. Expect {wrong[0]!r} (of {len(wrong)}) to have the shape "
+            f"{expected.get(wrong[0])}, actually: {given.get(wrong[0])}."
+        )
 
 
 def _hidden_layers(inputs: int, width: int) -> list[nn.Module]:

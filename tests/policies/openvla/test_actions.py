@@ -42,6 +42,12 @@ def test_what_lies_outside_is_clipped():
     ("statistics", "message"),
     [
         ({"q01": ["x"], "q99": [1.0]}, "lists of numbers"),
+        ({"q01": 0.5, "q99": [1.0]}, "lists of numbers"),
+        ({"q01": [True], "q99": [1.0]}, "lists of numbers"),
+        ({"q01": [0.0], "q99": [10**400]}, "lists of numbers"),
+        ({"q01": [0.0], "q99": [1.0], "mask": [1]}, "`mask` one of truth values"),
+        ({"q01": [0.0], "q99": [1.0], "mask": None}, "`mask` one of truth values"),
+        ({"q01": [1.0], "q99": [0.0]}, "in order, actually: .1.0. and .0.0."),
         ({"q01": [0.0]}, "no 'q99'"),
         ({"q01": [0.0], "q99": [1.0, 2.0]}, "one length, actually: \\(1,\\), \\(2,\\), \\(1,\\)"),
     ],

@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -150,6 +152,52 @@ def test_names_of_parallel_training_are_understood(tmp_path):
     torch.save({f"module.{name}": each for name, each in saved.state_dict().items()}, tmp_path / "projector.pt")
     loaded = load_component(ProprioProjector(8, 32), tmp_path / "projector.pt")
     assert torch.equal(loaded.fc2.weight, saved.fc2.weight)
+
+
+def test_a_file_that_inflates_is_refused_unread(tmp_path):
+    """torch would take the memory that a few compressed bytes claim."""
+    torch.save({"fc1.weight": torch.zeros(10**6)}, tmp_path / "whole.pt")
+    path = tmp_path / "action_head--1_checkpoint.pt"
+    with zipfile.ZipFile(tmp_path / "whole.pt") as whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as small:
+        for each in whole.infolist():
+            small.writestr(each.filename, whole.read(each))
+    assert path.stat().st_size < 10**4
+    with pytest.raises(DamagedAssetsError, match=r"action_head--1.* claims to hold 400\d{4} bytes, more than it has"):
+        load_component(ProprioProjector(8, 32), path)
+
+
+def test_quantized_weights_are_refused(checkpoint, tmp_path):
+    """As numbers they are other weights: bytes of bitsandbytes have the shape of what they stand for."""
+    name = "language_model.model.layers.0.mlp.up_proj.weight"
+    change_tensors(checkpoint, lambda tensors: tensors.update({name: tensors[name].to(torch.int8)}))
+    with pytest.raises(InvalidArgumentError, match=rf"{SHARD}.*actually: I8 for '{name}'.*bitsandbytes"):
+        load_policy("openvla", checkpoint)
+    state = {name: each.to(torch.int8) for name, each in ProprioProjector(8, 32).state_dict().items()}
+    torch.save(state, tmp_path / "projector.pt")
+    with pytest.raises(DamagedAssetsError, match=r"projector\.pt.*no floating point.*quantized"):
+        load_component(ProprioProjector(8, 32), tmp_path / "projector.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("vla_options.json", {"platform": "mars"}, "`platform` to be 'libero' or 'robotwin', actually: 'mars'"),
+        ("vla_options.json", {"vision_head": [2, 3]}, "Did you mean `vision_heads`"),
+        ("vla_options.json", {"lora_rank": "8"}, "`lora_rank` to be a valid integer, actually: '8'"),
+        ("vla_options.json", {"kind": 7}, "saved by, 7, actually: 'openvla'"),
+        ("config.json", {"norm_stats": 3}, "`norm_stats` to be an object, actually: 3"),
+        ("config.json", {"text_config": {"rope_theta": []}}, "`text_config.rope_theta` to be a number"),
+        ("preprocessor_config.json", {"tvf_normalize_params": 1}, "`tvf_normalize_params` to have mean and std"),
+        ("dataset_statistics.json", {"random": {"action": {"q01": "x", "q99": [1.0]}}}, "lists of numbers"),
+        ("dataset_statistics.json", {"random": []}, "`statistics of random` to be an object"),
+    ],
+)
+def test_a_value_of_a_wrong_kind_is_named_with_its_file(checkpoint, name, change, message):
+    """Whichever of the files it stands in."""
+    path = checkpoint / name
+    path.write_text(json.dumps({**(json.loads(path.read_text()) if path.is_file() else {}), **change}))
+    with pytest.raises(InvalidArgumentError, match=f"{re.escape(name)}.*{message}"):
+        load_policy("openvla", checkpoint)
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])

@@ -1,6 +1,7 @@
 """What a checkpoint says about its network."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -8,14 +9,14 @@ import pytest
 pytest.importorskip("transformers")
 
 from policies.openvla.checkpoint import Checkpoint
-from policies.openvla.config import read_config
+from policies.openvla.config import read_config, read_normalization
 from policies.openvla.random_checkpoint import SIZES
 from vla_envs.errors import InvalidArgumentError
 
 
 def config_of(checkpoint, vision_heads=None):
     """The network that the files of a checkpoint describe."""
-    return read_config(checkpoint.config, checkpoint.preprocessor, checkpoint.shapes, vision_heads)
+    return read_config(checkpoint.config, checkpoint.shapes, vision_heads)
 
 
 @pytest.fixture
@@ -68,7 +69,12 @@ def test_heads_that_cannot_be_are_refused(random_checkpoint, heads, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"use_fused_vision_backbone": False}, "DINOv2 beside SigLIP, actually: false"),
+        ({"use_fused_vision_backbone": False}, "actually: {'use_fused_vision_backbone': False}"),
+        ({"timm_override_act_layers": [None, "quick_gelu"]}, "actually: {'timm_override_act_layers': .None, 'quick_g"),
+        ({"n_action_bins": 128}, "'n_action_bins': 256.*, actually: {'n_action_bins': 128}"),
+        ({"quantization_config": {"load_in_4bit": True}}, "actually: {'quantization_config': {'load_in_4bit': True}}"),
+        ({"image_sizes": [224]}, "{'image_sizes': .224, 224.}, actually: {'image_sizes': .224.}"),
+        ({"image_sizes": [384, 384]}, "{'image_sizes': .224, 224.}, actually: {'image_sizes': .384, 384.}"),
         ({"text_config": None}, "`text_config` to be an object, actually: None"),
         ({"pad_to_multiple_of": "64"}, "`pad_to_multiple_of` to be an integer, actually: '64'"),
         ({"pad_to_multiple_of": -64}, "leave 256 of 32064 ids, actually: -64"),
@@ -106,9 +112,27 @@ def test_sizes_that_cannot_be_are_refused(changed, text_config, message):
         [{"mean": [0.5] * 3, "std": [0.0] * 3}] * 2,
         [{"mean": [0.5] * 3, "std": [0.5] * 3}],
         [{"mean": [0.5] * 3}] * 2,
+        [{"mean": ["0.5"] * 3, "std": [0.5] * 3}] * 2,
+        [{"mean": [0.5] * 3, "std": [True] * 3}] * 2,
     ],
 )
 def test_a_normalization_that_is_not_there_is_refused(changed, params):
     """Both transformers need a mean and a standard deviation."""
-    with pytest.raises(InvalidArgumentError, match=r"`tvf_normalize_params` of .* mean and std of 2 towers"):
-        config_of(changed("preprocessor_config.json", tvf_normalize_params=params), (2, 3))
+    with pytest.raises(InvalidArgumentError, match="`tvf_normalize_params` to have mean and std of 2 towers"):
+        read_normalization(changed("preprocessor_config.json", tvf_normalize_params=params).preprocessor, 224)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"image_resize_strategy": "letterbox"},
+        {"tvf_do_letterbox": True},
+        {"interpolations": ["bilinear", "bicubic"]},
+        {"input_sizes": [[3, 224, 224]]},
+        {"input_sizes": [[3, 384, 384]] * 2},
+    ],
+)
+def test_images_that_were_made_otherwise_are_refused(changed, fields):
+    """The network would look at other images than it was trained on."""
+    with pytest.raises(InvalidArgumentError, match=f"actually: {re.escape(str(fields))}"):
+        read_normalization(changed("preprocessor_config.json", **fields).preprocessor, 224)

@@ -86,7 +86,7 @@ def test_pixel_values_are_equal(recorded, openvla, i):
     """From images of 224x224, 256x256 and 480x640 pixels."""
     answers = recorded("openvla/expected")
     resized = BicubicResize()(torch.tensor(answers[f"{i}.image"])[None])
-    pixels = pixel_values(resized, openvla.config.means, openvla.config.stds)
+    pixels = pixel_values(resized, openvla.means, openvla.stds)
     assert torch.equal(pixels, torch.tensor(answers[f"{i}.pixel_values"]))
 
 

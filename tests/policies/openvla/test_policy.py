@@ -285,6 +285,35 @@ def test_a_part_of_a_checkpoint_is_not_left_out(random_checkpoint, tmp_path, par
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("action_head--100_checkpoint.pt", "action_head--200_checkpoint.pt"),
+        ("action_head--100_checkpoint.pt", "action_head.pt"),
+        ("action_head--100_checkpoint.pt", "proprio_projector--200_checkpoint.pt"),
+    ],
+)
+def test_parts_of_several_training_steps_are_refused(random_checkpoint, tmp_path, names):
+    """Nobody can tell which of them belong together."""
+    folder = shutil.copytree(random_checkpoint, tmp_path / "checkpoint")
+    for name in names:
+        (folder / name).write_bytes(b"")
+    with pytest.raises(InvalidArgumentError, match=f"{names[0]}.*, .*{names[1]}"):
+        load_policy("openvla_oft_l1", folder)
+
+
+def test_a_policy_is_hosted_as_the_kind_that_it_was_trained_as(load, tmp_path):
+    """Its tensors fit the other one, which decodes them in another order."""
+    load("openvla_oft").save_pretrained(tmp_path / "policy")
+    with pytest.raises(InvalidArgumentError, match=r"'openvla_oft', actually: 'openvla'. Give --policy.kind openvla_o"):
+        load_policy("openvla", tmp_path / "policy")
+
+
+def test_a_policy_says_how_long_its_actions_are(load):
+    """So that a run on another robot is refused before it starts."""
+    assert load("openvla").made_for == {"chunk_size": 1, "history": 0, "image_keys": ("image",), "action_dim": 7}
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"model_type": "llava"}, "`model_type` .* 'openvla', actually: 'llava'"),

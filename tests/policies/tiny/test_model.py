@@ -16,7 +16,7 @@ import policies.tiny.model
 from policies.tiny import TinyConfig, TinyPolicy
 from policies.tiny.model import spatial_softmax
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
-from vla_envs.errors import MissingAssetsError, NonFiniteError
+from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError, NonFiniteError
 from vla_envs.wrappers import ActionChunk, ActionHistory, TokenizeInstruction
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
@@ -230,7 +230,7 @@ def test_a_truncated_file_is_named(tmp_path, name, share):
     POLICY.save_pretrained(tmp_path)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=str(tmp_path / name)):
+    with pytest.raises((InvalidArgumentError, DamagedAssetsError), match=str(tmp_path / name)):
         TinyPolicy.from_pretrained(tmp_path)
 
 
@@ -239,7 +239,48 @@ def test_weights_of_another_configuration_are_refused(tmp_path):
     POLICY.save_pretrained(tmp_path)
     fields = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**fields, "hidden": 2 * CONFIG.hidden}))
-    with pytest.raises(ValueError, match=rf"(?s){tmp_path / 'model.safetensors'}.*size mismatch"):
+    expected = rf"{tmp_path / 'model.safetensors'}.*'action_head.mean.weight' .*\(21, 64\), actually: \(21, 32\)"
+    with pytest.raises(ValueError, match=expected):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": 10**12}, "`hidden` to be at most 65536, actually: 1000000000000"),
+        ({"hidden": 2**16}, r"'action_head.* to have the shape \(.*65536.*\), actually: \(.*32"),
+        (
+            {"chunk_size": 2**16, "action_dim": 2**16},
+            r"to have the shape \(4294967296,\), actually: \(21,\)",
+        ),
+        ({"action_dim": 2**16}, r"model\.safetensors` does not fit config\.json"),
+        ({"chunk_size": True}, "`chunk_size` to be a valid integer, actually: True"),
+        ({"image_keys": "image"}, "`image_keys` to be a list, actually: 'image'"),
+    ],
+)
+def test_sizes_are_compared_with_the_weights_before_they_are_made(tmp_path, changes, message):
+    """A configuration could ask for all memory there is."""
+    POLICY.save_pretrained(tmp_path)
+    fields = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**fields, **changes}))
+    with pytest.raises(InvalidArgumentError, match=message):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+def test_weights_that_are_no_floating_point_numbers_are_refused(tmp_path):
+    """As quantized ones, which would be taken for other weights."""
+    POLICY.save_pretrained(tmp_path)
+    state = {name: each.to(torch.int8) for name, each in POLICY.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(InvalidArgumentError, match=r"model\.safetensors` to be F64, .*, actually: I8 for"):
+        TinyPolicy.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_of_openvla_is_refused(tmp_path):
+    """With how to host it."""
+    POLICY.save_pretrained(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(InvalidArgumentError, match=r"'tiny', actually: .*policy:openvla on the command line"):
         TinyPolicy.from_pretrained(tmp_path)
 
 
