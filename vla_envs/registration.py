@@ -130,9 +130,10 @@ class _SpecKwargs(dict[str, Any]):
             self._mode = value
             if value is None:
                 self["plain"] = True
-        if key in ("vector_kwargs", "wrappers") and value and self._mode is None:
-            self[key] = value
-            return type(value)()
+        nothing = isinstance(value, (list, tuple, dict, type(None))) and not value
+        if key in ("vector_kwargs", "wrappers") and not nothing and self._mode is None:
+            self[key] = value  # whatever it is: the entry point checks it
+            return []
         return value
 
 

@@ -16,15 +16,23 @@ from vla_envs.group import (
     CurriculumPrompts,
     GroupStart,
     GroupVectorEnv,
+    NumberedStarts,
     SequentialPrompts,
+    Trajectory,
     VoteConfig,
     efficiency_bucket,
+    env_success,
     final_state_cluster,
+    group_advantages,
     majority_vote,
+    noisy,
+    pass_at_k,
+    select_top_k,
     temperature_schedule,
     trajectory_metrics,
 )
 from vla_envs.registration import make_vector_env
+from vla_envs.rewards import efficiency_reward
 from vla_envs.tabletop import Expert, TabletopEnv
 from vla_envs.wrappers import (
     ActionChunk,
@@ -38,7 +46,9 @@ from vla_envs.wrappers import (
     StackObservations,
     TokenizeInstruction,
 )
+from vla_envs.wrappers.discretize_actions import bin_centers, nearest_tokens
 from vla_envs.wrappers.instruction import decode_instructions, encode_instruction, hash_words
+from vla_envs.wrappers.record import read_episode
 
 SIZE = {"image_size": 16}
 NO_INTEGERS: tuple[Any, ...] = (1.0, np.float32(2.0), True, np.True_, "3", b"3", [2], np.array(2), 0.5, -1, object())
@@ -160,6 +170,37 @@ ARGUMENTS = {
     "encoded": (decode_instructions, ("open", [0.5], [256], [-1], [[1], [1, 2]])),
     "init_states": (lambda value: make().unwrapped.init_states(value, "all"), (*NO_INTEGERS, 10**30)),
     "scene_tasks": (lambda value: make().unwrapped.scene_tasks(value), (*NO_INTEGERS, 10**30)),
+    "wrappers of make_vec": (
+        lambda value: gym.make_vec("VLA-Tabletop-v0", 2, wrappers=value),
+        (5, gym.Wrapper, lambda env: env),
+    ),
+    "noisy seed": (lambda value: noisy(env_success, 0.1, value), NO_INTEGERS),
+    "select_top_k": (lambda value: select_top_k(value, 1), (None, 5, "abc", [1], [None])),
+    "pass_at_k": (lambda value: pass_at_k(5, 1, value), (*NO_INTEGERS, 0, 6)),
+    "trajectory success": (lambda value: Trajectory(value, 1, 2, 0.0), NO_FLAGS),
+    "trajectory steps": (lambda value: Trajectory(True, value, 2, 0.0), (*NO_INTEGERS, 3)),
+    "trajectory reward": (lambda value: Trajectory(True, 1, 2, value), NO_NUMBERS),
+    "rewards": (group_advantages, ("ab", ["1", "0"], [None, 1.0], [[1.0], [0.0, 1.0]], 5)),
+    "mask": (lambda value: group_advantages([1.0, 0.0], mask=value), ("ab", [0.5, 1.0], [True], [None, True])),
+    "NumberedStarts": (NumberedStarts, NO_INTEGERS),
+    "state of NumberedStarts": (lambda value: NumberedStarts(0).load_state_dict(value), (None, {}, {"seed": 0}, [1])),
+    "state of SequentialPrompts": (
+        lambda value: SequentialPrompts([(0, 0)]).load_state_dict({"position": value}),
+        NO_INTEGERS,
+    ),
+    "state of CurriculumPrompts": (
+        lambda value: CurriculumPrompts([(0, 0)]).load_state_dict({"outcomes": value}),
+        (None, 5, [5], [[0, 0]], [[0, 0, "1", "1"]], [[0, 0, -1, 1]], [[0, 1, 1, 1]], [[0.0, 0, 1, 1]]),
+    ),
+    "group_id": (lambda value: groups().reset_to([GroupStart(value, 0)]), (*NO_INTEGERS, 10**30)),
+    "prompt of a start": (
+        lambda value: groups().reset_to([GroupStart(0, 0, value)]),
+        (5, "01", (None, None), (0, 1.0), (0, 1, 2)),
+    ),
+    "efficiency_reward": (lambda value: efficiency_reward(value, 1, 2), ("yes", [0.5], float("nan"), None)),
+    "tokens": (bin_centers, (-1, 256, 1.0, [0.5], "1", None)),
+    "values of tokens": (nearest_tokens, (float("nan"), ["0.5"], None)),
+    "path of an episode": (read_episode, (5, None, b"folder", ["folder"])),
 }
 """What takes an argument, and values that it cannot take."""
 

@@ -92,7 +92,8 @@ def vote_metrics(groups: Sequence[VotedGroup], k: int | None = None, detailed: b
     >>> metrics["majority_ratio"], metrics["pass@1"], metrics["reward_accuracy"]
     (0.6, 0.6, 1.0)
     """
-    for group in check_sequence("groups", groups):
+    groups = check_sequence("groups", groups)
+    for group in groups:
         check_instance("groups", group, VotedGroup)
     check_flag("detailed", detailed)
     if not groups:

@@ -151,7 +151,8 @@ class GroupVectorEnv(VectorEnv):
         # Gymnasium closes a vector environment even when its constructor has failed.
         self.sub_envs: SubEnvs = LocalSubEnvs(())
         check_choice("mode", mode, MODES)
-        for make in check_sequence("env_fns", env_fns):
+        env_fns = check_sequence("env_fns", env_fns)
+        for make in env_fns:
             check_callable("env_fns", make)
         group_size = check_integer("group_size", group_size, 1, max(1, len(env_fns)))
         if not env_fns or len(env_fns) % group_size:
@@ -253,7 +254,7 @@ class GroupVectorEnv(VectorEnv):
         """
         for start in check_sequence("starts", starts):
             check_instance("starts", start, GroupStart)
-            check_integer("group_id", start.group_id, 0)
+            check_integer("group_id", start.group_id, 0, np.iinfo(np.int64).max)
         if len(starts) > self.num_groups:
             raise InvalidArgumentError(
                 f"Expect at most {self.num_groups} `starts`, one for each group, actually: {len(starts)}."

@@ -60,7 +60,8 @@ def majority_vote(outcomes: Sequence[Outcome], weights: ArrayLike | None = None)
     >>> majority_vote([True, False, None]).label is None
     True
     """
-    for outcome in check_sequence("outcomes", outcomes):
+    outcomes = check_sequence("outcomes", outcomes)
+    for outcome in outcomes:
         check_instance("outcomes", outcome, Hashable)
     shares: dict[Hashable, list[float]] = defaultdict(list)
     for outcome, weight in zip(outcomes, _check_weights(weights, len(outcomes)), strict=True):
