@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from policies.interface import check_finite
 from policies.openvla.config import OpenVLAOptions, checked
-from policies.tensor_files import Shape, open_tensors, shapes_in
+from policies.tensor_files import Shape, open_tensors, read_tensor, shapes_in, write_tensors
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
 from vla_envs.strict_json import read_json
 
@@ -289,7 +288,7 @@ def write_checkpoint(folder: Path, source: Checkpoint, parameters: Iterable[tupl
     for path in (each for directory in reversed(source.folders) for each in directory.iterdir()):
         if path.suffix in (".json", ".model", ".py", ".txt") and path.name not in (INDEX_FILE, ADAPTER_CONFIG_FILE):
             shutil.copyfile(path, folder / path.name)
-    write_tensors(folder, _with_unused(source, parameters))
+    write_shards(folder, _with_unused(source, parameters))
 
 
 def _with_unused(source: Checkpoint, parameters: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[str, Tensor]]:
@@ -300,14 +299,14 @@ def _with_unused(source: Checkpoint, parameters: Iterable[tuple[str, Tensor]]) -
     yield from source.tensors({name: shape for name, shape in source.shapes.items() if name not in written})
 
 
-def write_tensors(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
+def write_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
     """Write safetensors files and their index; no more than one file's tensors are held at a time."""
     weight_map: dict[str, str] = {}
     size = 0
     shards: list[Path] = []
     for shard in _shards(tensors):
         shards.append(folder / f"{len(shards)}.safetensors")
-        save_file(shard, shards[-1], metadata={"format": "pt"})
+        write_tensors(shards[-1], shard)
         weight_map.update(dict.fromkeys(shard, shards[-1].name))
         size += sum(each.nbytes for each in shard.values())
     names = {each.name: f"model-{i:05}-of-{len(shards):05}.safetensors" for i, each in enumerate(shards, start=1)}
@@ -334,10 +333,7 @@ def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]
 
 
 def _read(file: safe_open, path: Path, name: str, shape: Shape) -> Tensor:
-    try:
-        tensor = file.get_tensor(name)
-    except SafetensorError as error:
-        raise DamagedAssetsError(f"`{path}` lacks the tensor {name!r} that its index names: {error}.") from error
+    tensor = read_tensor(file, path, name)
     if tuple(tensor.shape) != shape:
         raise DamagedAssetsError(
             f"Expect the tensor {name!r} of `{path}` to have the shape {shape}, actually: {tuple(tensor.shape)}. "

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len, MinLen
 from pydantic import PositiveInt, Strict, TypeAdapter
 
 from policies.options import Options
-from policies.tensor_files import Shape
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import IMAGE
 from vla_envs.wrappers.discretize_actions import BINS
+
+if TYPE_CHECKING:  # it needs torch, which takes seconds
+    from policies.tensor_files import Shape
 
 PlatformName = Literal["libero", "robotwin"]
 ImageTransformName = Literal["libero", "libero_uncropped", "processor"]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from policies.openvla.checkpoint import ADAPTER_CONFIG_FILE, ADAPTER_FILE, Checkpoint
 from policies.openvla.config import checked
-from policies.tensor_files import read_tensors
+from policies.tensor_files import read_tensors, write_tensors
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 
 # peft imports bitsandbytes where that is installed, which then warns of kernels that nothing here uses.
@@ -99,9 +98,9 @@ def write_adapters(folder: Path, network: nn.Module) -> None:
 
     The configuration names no model: the weights that the adapters belong to lie beside it.
     """
-    state = {PREFIX + _peft_name(name): each.detach().contiguous() for name, each in _adapter_parameters(network)}
+    state = {PREFIX + _peft_name(name): each for name, each in _adapter_parameters(network)}
     config: LoraConfig = cast(Any, network).adapter_config
-    save_file(state, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    write_tensors(folder / ADAPTER_FILE, state)
     settings = {
         "peft_type": "LORA",
         "r": config.r,

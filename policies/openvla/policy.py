@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, TokenDistribution
@@ -46,7 +45,7 @@ from policies.openvla.lora import (
     write_adapters,
 )
 from policies.openvla.network import Network
-from policies.tensor_files import read_tensors
+from policies.tensor_files import read_tensors, write_tensors
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 from vla_envs.files import atomic_directory, sha256_of
 from vla_envs.spec import STATE
@@ -167,7 +166,7 @@ class OpenVLAPolicy(Policy):
                 write_adapters(folder, self.network)
             saved = {KIND: self.kind, **dataclasses.asdict(options.replace(base=None))}
             (folder / OPTIONS_FILE).write_text(json.dumps(saved, indent=2))
-            save_file({name: each.contiguous() for name, each in self.heads().items()}, folder / HEADS_FILE)
+            write_tensors(folder / HEADS_FILE, self.heads())
             self._write_components(folder)
 
     def _check_components(self) -> None:

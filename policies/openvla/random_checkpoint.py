@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, processors
 from torch import Tensor
 
-from policies.openvla.checkpoint import CONFIG_FILE, OPTIONS_FILE, PREPROCESSOR_FILE, TOKENIZER_FILE, write_tensors
+from policies.openvla.checkpoint import CONFIG_FILE, OPTIONS_FILE, PREPROCESSOR_FILE, TOKENIZER_FILE, write_shards
 from policies.openvla.config import LLAMA, SPACE, TOWERS, NetworkConfig, ViTConfig
 from policies.openvla.network import Network
 from vla_envs.arguments import check_choice
@@ -67,7 +67,7 @@ def write_random_checkpoint(path: Path, size: str = "tiny", seed: int = 0) -> No
     with torch.device("meta"):
         network = Network(config)
     with atomic_directory(path) as folder:
-        write_tensors(folder, _random_tensors(network, generator))
+        write_shards(folder, _random_tensors(network, generator))
         _tokenizer().save(str(folder / TOKENIZER_FILE))
         files = {
             CONFIG_FILE: _config(config),

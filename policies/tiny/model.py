@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from policies.distributions import ActionDistribution, negative_log_likelihood
 from policies.heads import GaussianHead, TokenHead
 from policies.interface import Policy, check_finite
-from policies.tensor_files import Shape, read_tensors, shapes_in
+from policies.tensor_files import Shape, read_tensors, shapes_in, write_tensors
 from policies.tiny.bounds import ActionBounds
 from policies.tiny.config import TinyConfig
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
@@ -185,7 +184,7 @@ class TinyPolicy(Policy):
         check_finite(self.named_parameters(), f"Nothing is written to {path}.")
         with atomic_directory(Path(path)) as folder:
             (folder / CONFIG_FILE).write_text(self.config.to_json())
-            save_file({key: each.contiguous() for key, each in self.state_dict().items()}, folder / WEIGHTS_FILE)
+            write_tensors(folder / WEIGHTS_FILE, self.state_dict())
 
 
 def _check_shapes(config: TinyConfig, given: Mapping[str, Shape], path: Path) -> None:

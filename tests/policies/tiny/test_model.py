@@ -298,11 +298,11 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(tmp_path, monkeypatch, in
     """Whole, and nothing beside it."""
     POLICY.save_pretrained(tmp_path / "policy")
 
-    def interrupted(tensors, path):
+    def interrupted(path, tensors):
         path.write_bytes(b"half of the weights")
         raise interruption
 
-    monkeypatch.setattr(policies.tiny.model, "save_file", interrupted)
+    monkeypatch.setattr(policies.tiny.model, "write_tensors", interrupted)
     with pytest.raises(interruption):
         fresh_policy(seed=9).save_pretrained(tmp_path / "policy")
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]
