@@ -120,12 +120,22 @@ def build(config: NetworkConfig, device: str) -> Network:
         torch.set_default_dtype(default)
 
 
+def build_trained(config: NetworkConfig, device: str, rank: int) -> Network:
+    """The network with fresh adapters, or at rank 0 as it is trained in full: a float32 copy, products in bfloat16."""
+    network = build(config, device)
+    if rank:
+        add_adapters(network, rank)
+    else:
+        network.float().autocast = True
+    return network
+
+
 def make_inputs(network: Network, batch: int) -> tuple[Tensor, Tensor]:
     """Random pixels (B, 1, 3 * towers, side, side), and ids (B, prompt) without padding."""
     config, device = network.config, network.language_model.device
     shape = (batch, 1, 3 * len(config.towers), config.image_size, config.image_size)
     ids = torch.randint(EOS + 1, config.first_action_id, (batch, PROMPT_TOKENS), device=device)
-    return torch.randn(shape, device=device, dtype=DTYPE), ids
+    return torch.randn(shape, device=device, dtype=network.projector.fc1.weight.dtype), ids
 
 
 def report_rollout(bench: Bench, config: NetworkConfig, batch: int) -> None:
@@ -156,9 +166,7 @@ def report_update(bench: Bench, config: NetworkConfig, batch: int, rank: int, re
     title = f"update, {f'LoRA of rank {rank}' if rank else 'all weights'}{', recomputing' if recomputing else ''}"
 
     def make() -> Work:
-        network = build(config, bench.device)
-        if rank:
-            add_adapters(network, rank)
+        network = build_trained(config, bench.device, rank)
         network.checkpointing = recomputing
         return update(network, batch)
 

@@ -115,8 +115,9 @@ def decoding_phases(config: NetworkConfig, batch: int) -> list[Phase]:
 def update_phases(config: NetworkConfig, batch: int, rank: int) -> list[Phase]:
     """Forward and backward of a chunk, then the optimizer.
 
-    The backward pass of attention has twice the FLOP of its forward pass. Weights are read in both passes. For each
-    trained number the gradient is written and read, and the number and Adam's two moments are read and written.
+    The backward pass of attention has twice the FLOP of its forward pass. Weights are read in both passes, those that
+    are trained as float32. For each trained number the gradient is written and read, and the number and Adam's two
+    moments are read and written.
 
     Args:
         config: sizes of the network.
@@ -125,8 +126,9 @@ def update_phases(config: NetworkConfig, batch: int, rank: int) -> list[Phase]:
     """
     work = chunk_pass(config)
     flop = 3 * work.attention + sum(each.update_flop(rank) for each in work.layers)
-    gradients = plan(config, Training(lora_rank=rank)).gradients
-    return [Phase(batch * flop, 2 * WEIGHT_BYTES * work.weights), Phase(0, 8 * gradients)]
+    training = Training(lora_rank=rank, dtype="bfloat16" if rank else "float32")
+    read = 2 * BYTES[training.dtype] * work.weights
+    return [Phase(batch * flop, read), Phase(0, 8 * plan(config, training).gradients)]
 
 
 def _joined(first: Pass, second: Pass) -> Pass:

@@ -12,6 +12,7 @@ from torch import nn
 from policies.openvla.config import Dtype, NetworkConfig, ViTConfig
 from policies.openvla.lora import LAYERS
 from policies.openvla.network import Network
+from vla_envs.errors import InvalidArgumentError
 
 PROMPT_TOKENS = 35
 """Mean number of tokens of a LIBERO instruction in its template."""
@@ -20,12 +21,16 @@ BYTES: Mapping[Dtype, int] = {"float32": 4, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class Training:
-    """A way to train, as far as memory depends on it."""
+    """A way to train, as far as memory depends on it.
+
+    Raises:
+        InvalidArgumentError: every parameter of a bfloat16 network is trained, which a run refuses.
+    """
 
     lora_rank: int = 32
     """Rank of the adapters; 0 trains every parameter."""
     dtype: Dtype = "bfloat16"
-    """Type of the network's parameters; what is trained is float32: adapters, or every parameter."""
+    """Type of the network's parameters. What is trained is float32: adapters whatever it is, or every parameter."""
     gradient_checkpointing: bool = False
     """Whether activations are computed twice instead of kept."""
     micro_batch_size: int = 1
@@ -38,6 +43,13 @@ class Training:
     """Number of cameras."""
     slots: int = 56
     """Number of tokens of a chunk in parallel decoding."""
+
+    def __post_init__(self) -> None:
+        if not self.lora_rank and self.dtype != "float32":
+            raise InvalidArgumentError(
+                f"Expect the `dtype` to be 'float32' where every parameter is trained, actually: {self.dtype!r} with "
+                "`lora_rank` 0. Train adapters (lora_rank=32), or float32 parameters."
+            )
 
 
 @dataclass(frozen=True)

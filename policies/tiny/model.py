@@ -189,8 +189,12 @@ class TinyPolicy(Policy):
 
 def _check_shapes(config: TinyConfig, given: Mapping[str, Shape], path: Path) -> None:
     """Raise where a file's tensors are not those of a configuration; no memory is taken for either."""
-    with torch.device("meta"):
-        expected = {name: tuple(each.shape) for name, each in TinyPolicy(config).state_dict().items()}
+    try:
+        with torch.device("meta"):
+            expected = {name: tuple(each.shape) for name, each in TinyPolicy(config).state_dict().items()}
+    except KeyError as error:  # torch's modules have no names with dots
+        file = path.with_name(CONFIG_FILE)
+        raise InvalidArgumentError(f"`{file}` has `image_keys` that cannot be: {error}") from error
     if wrong := sorted(name for name in {*expected, *given} if expected.get(name) != given.get(name)):
         raise InvalidArgumentError(
             f"`{path}` does not fit {CONFIG_FILE} beside it. Expect {wrong[0]!r} (of {len(wrong)}) to have the shape "

@@ -8,9 +8,8 @@ pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
 pytest.importorskip("peft")
 
-from benchmarks.openvla_gpu import RANK, StaticDecoding, build, rollout, update
+from benchmarks.openvla_gpu import RANK, StaticDecoding, build, build_trained, rollout, update
 from benchmarks.openvla_work import arithmetic
-from policies.openvla.lora import add_adapters
 from policies.openvla.random_checkpoint import SIZES
 
 TINY = SIZES["tiny"]
@@ -47,10 +46,9 @@ def test_flop_of_decoding(network):
 
 
 @pytest.mark.parametrize("rank", [RANK, 0])
-def test_flop_and_trained_numbers_of_an_update(network, rank):
-    """Forward, backward, and eight passes over what is trained: float32 adapters, or all weights in bfloat16."""
-    if rank:
-        add_adapters(network, rank)
+def test_flop_and_trained_numbers_of_an_update(rank):
+    """Forward, backward, and eight passes over what is trained, in float32: adapters, or all weights."""
+    network = build_trained(TINY, "cpu", rank)
     forward_backward, optimizer = arithmetic.update_phases(TINY, BATCH, rank)
     assert forward_backward.flop == pytest.approx(counted(update(network, BATCH).run), rel=CLOSE)
     assert optimizer.bytes == 8 * sum(each.nbytes for each in network.parameters() if each.requires_grad)

@@ -11,6 +11,7 @@ from policies.openvla.memory import Training, activation_bytes, largest_micro_ba
 from policies.openvla.random_checkpoint import SIZES
 from policies.registry import load_policy
 from tests.policies.openvla.observing import observe
+from vla_envs.errors import InvalidArgumentError
 
 FLOAT32 = Training(lora_rank=4, dtype="float32")
 
@@ -58,6 +59,12 @@ def test_the_numbers_of_openvla_7b():
     parts = plan(SIZES["7b"], Training())
     assert parts.parameters / 1e9 == pytest.approx(15.0, abs=0.1)
     assert parts.adapters / 4 == pytest.approx(109.1e6, rel=1e-3)
+
+
+def test_what_a_run_refuses_is_not_planned():
+    """Every parameter of a bfloat16 network, whose small steps would be rounded away."""
+    with pytest.raises(InvalidArgumentError, match=r"'float32' where every parameter .*'bfloat16' with `lora_rank` 0"):
+        Training(lora_rank=0, dtype="bfloat16")
 
 
 def test_the_largest_micro_batch_fits_and_the_next_does_not():

@@ -255,6 +255,7 @@ def test_weights_of_another_configuration_are_refused(tmp_path):
         ),
         ({"action_dim": 2**16}, r"model\.safetensors` does not fit config\.json"),
         ({"chunk_size": True}, "`chunk_size` to be a valid integer, actually: True"),
+        ({"image_keys": ["wrist.image"]}, "`image_keys` that cannot be: .*wrist.image"),
         ({"image_keys": "image"}, "`image_keys` to be a list, actually: 'image'"),
     ],
 )
