@@ -66,9 +66,13 @@ def read_episode(path: Path, index: int) -> Episode:
             executed=_read(demo["executed_actions"]),
             rewards=_read(demo["rewards"]),
             states=_read(demo["states"]) if "states" in demo else None,
-            origin=Origin.from_json(demo.attrs["origin"]),
+            origin=Origin.from_json(_text(demo.attrs["origin"])),
         )
-        return episode.check_digest(demo.attrs.get("sha256"))
+        return episode.check_digest(_text(demo.attrs["sha256"]) if "sha256" in demo.attrs else None)
+
+
+def _text(attribute: str | bytes) -> str:
+    return attribute.decode() if isinstance(attribute, bytes) else attribute
 
 
 def _read(values: h5py.Dataset) -> NDArray:
@@ -88,11 +92,12 @@ def _append(data: h5py.Group, episode: Episode, target: Path) -> None:
             f"Expect demonstrations like those in {target}, {first}, actually: {_layout(demo)}. "
             "Record them in a folder of their own."
         )
-    env_args = {"env_name": origin.env_id, "type": GYMNASIUM, "env_kwargs": origin.env_kwargs}
-    data.attrs["env_name"] = origin.env_id
-    data.attrs["env_args"] = json.dumps(env_args, default=plain)
-    data.attrs["problem_info"] = json.dumps({"language_instruction": origin.instruction})
-    data.attrs["macros_image_convention"] = "opengl"
+    if number == 0:
+        env_args = {"env_name": origin.env_id, "type": GYMNASIUM, "env_kwargs": origin.env_kwargs}
+        data.attrs["env_name"] = origin.env_id
+        data.attrs["env_args"] = json.dumps(env_args, default=plain)
+        data.attrs["problem_info"] = json.dumps({"language_instruction": origin.instruction})
+        data.attrs["macros_image_convention"] = "opengl"
     data.attrs["num_demos"] = number + 1
     data.attrs["total"] = int(data.attrs.get("total", 0)) + len(episode)
 
@@ -103,8 +108,9 @@ def _write(demo: h5py.Group, episode: Episode) -> None:
     _write_numbers(demo, "rewards", episode.rewards)
     _write_numbers(demo, "dones", episode.ends(True).astype(np.uint8))
     demo.attrs["num_samples"] = len(episode)
-    demo.attrs["origin"] = episode.origin.to_json()
-    demo.attrs["sha256"] = episode.digest()
+    # Texts of a fixed length: the place where HDF5 keeps all others has no checksum.
+    demo.attrs["origin"] = np.bytes_(episode.origin.to_json())
+    demo.attrs["sha256"] = np.bytes_(episode.digest())
     if episode.states is not None:
         _write_numbers(demo, "states", episode.states)
         demo.attrs["init_state"] = episode.states[0]
