@@ -67,7 +67,7 @@ def _read_member(path: Path) -> bytes:
 def _check_memo(content: bytes) -> None:
     """Refuse a pickle that remembers things under large numbers: the reader's memory is as large as the largest."""
     for opcode, number, _ in pickletools.genops(content):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > MAX_MEMO:
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and number is not None and number > MAX_MEMO:
             raise ValueError(f"its pickle remembers something under the number {number}, more than {MAX_MEMO}")
 
 

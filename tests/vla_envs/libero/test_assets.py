@@ -292,6 +292,11 @@ class TestInstallAssets:
         with pytest.raises(DamagedAssetsError, match="damaged or unsafe"):
             install_assets(source)
 
+    def test_a_name_that_no_disk_takes(self, home):
+        """It is the pack that is at fault, not the folder that it is unpacked into."""
+        with pytest.raises(DamagedAssetsError, match=r"asset pack .* is damaged or unsafe .*File name too long"):
+            install_assets(pack(home / "pack.tar.xz", {**FILES, f"articulated_objects/{'x' * 300}": b"x"}))
+
     @pytest.mark.parametrize("name", ["../pack.tar.xz", "/etc/passwd", "", "\\u0000"])
     def test_manifest_that_names_what_lies_elsewhere(self, home, name):
         folder = install_assets(pack(home / "pack.tar.xz", FILES))
