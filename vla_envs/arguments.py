@@ -212,7 +212,7 @@ def check_mapping(name: str, value: Any) -> dict[str, Any]:
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def _interval(lowest: float, highest: float, above: bool, below: bool) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.arguments import check_integer, check_number, generator
+from vla_envs.arguments import check_callable, check_integer, check_number, generator
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory
 
@@ -120,6 +120,7 @@ class noisy:  # noqa: N801  (reads as the function that it stands for)
         p: float,
         seed: int | np.random.Generator | None = None,
     ) -> None:
+        check_callable("outcome", outcome)
         self.outcome = outcome
         self.p = check_number("p", p, 0.0, 1.0)
         self.rng = generator("seed", seed)
