@@ -161,6 +161,8 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
         """The cluster of each final state, 0.. in the order of the group; None for one that was not recorded."""
         states = {i: each.final_state for i, each in enumerate(trajectories) if each.final_state is not None}
         outcomes: list[Outcome] = [None] * len(trajectories)
+        if len(shapes := sorted({state.shape for state in states.values()})) > 1:
+            raise InvalidArgumentError(f"Expect every `final_state` of a group to have one shape, actually: {shapes}.")
         if states:
             clusters = _single_linkage(self._alike(_distances(np.stack(list(states.values())))))
             for i, cluster in zip(states, clusters, strict=True):
