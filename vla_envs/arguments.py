@@ -236,5 +236,5 @@ def shown(value: Any) -> str:
     """The value in an error: long ones are shortened, and what cannot say what it is gets its type."""
     try:
         return reprlib.repr(value.tolist() if isinstance(value, np.ndarray) else value)
-    except ValueError:  # an integer of thousands of digits
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list of as many levels
         return f"of type {type(value).__name__}"
