@@ -25,7 +25,7 @@ apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
 	echo "Missing: $(1), $(2). Install it with: sudo apt-get install $(1)"
 
-.PHONY: help setup train test lint format vulkan clean
+.PHONY: help setup train test fuzz lint format vulkan clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,6 +40,9 @@ train: $(STAMP) ## Train a preset: PRESET=libero_ttrl ARGS="--ttrl.n-votes-per-p
 test: $(STAMP) ## Lint and run all tests: ARGS="-k wrappers" selects some
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS) && exit $$lint
+
+fuzz: $(STAMP) ## Try 10,000 wrong calls and 2,000 damaged files: ARGS="--only calls:17" one of them
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(STAMP) ## Check style, format and types
 	$(BIN)/ruff check

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import Self
 
 from vla_envs import __version__
+from vla_envs.arguments import shown
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.strict_json import read_json
 
@@ -69,7 +70,7 @@ class Options:
             except ValidationError as error:
                 expected = " or ".join(dict.fromkeys(_expectation(each) for each in error.errors()))
                 raise InvalidArgumentError(
-                    f"Expect the `{self.section}{name}` {expected}, actually: {given!r}."
+                    f"Expect the `{self.section}{name}` {expected}, actually: {shown(given)}."
                 ) from None
 
     @classmethod

@@ -28,7 +28,7 @@ def check_choice(name: str, value: Any, valid: Iterable[Any], error: Error = Inv
     """
     valid = tuple(valid)
     if not isinstance(value, (str, type(None))) or value not in valid:  # an array is compared element by element
-        raise error(f"Expect the `{name}` to be one of {', '.join(map(repr, valid))}, actually: {_shown(value)}.")
+        raise error(f"Expect the `{name}` to be one of {', '.join(map(repr, valid))}, actually: {shown(value)}.")
 
 
 def check_integer(
@@ -46,7 +46,7 @@ def check_integer(
     if _is_integer(value) and int(value) >= lowest and (highest is None or int(value) <= highest):
         return int(value)
     valid = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-    raise error(f"Expect the `{name}`{of and f' of {of}'} to be an integer {valid}, actually: {_shown(value)}.")
+    raise error(f"Expect the `{name}`{of and f' of {of}'} to be an integer {valid}, actually: {shown(value)}.")
 
 
 def check_seed(seed: Any) -> int | None:
@@ -85,7 +85,7 @@ def check_number(
         if reaches and stays and abs(value) <= sys.float_info.max:
             return float(value)
     valid = _interval(lowest, highest, above, below)
-    raise InvalidArgumentError(f"Expect the `{name}` to be {valid}, actually: {_shown(value)}.")
+    raise InvalidArgumentError(f"Expect the `{name}` to be {valid}, actually: {shown(value)}.")
 
 
 def check_flag(name: str, value: Any) -> bool:
@@ -98,7 +98,7 @@ def check_flag(name: str, value: Any) -> bool:
     """
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
-    raise InvalidArgumentError(f"Expect the `{name}` to be True or False, actually: {_shown(value)}.")
+    raise InvalidArgumentError(f"Expect the `{name}` to be True or False, actually: {shown(value)}.")
 
 
 def check_flags(name: str, value: Any) -> NDArray[np.bool_]:
@@ -111,7 +111,7 @@ def check_flags(name: str, value: Any) -> NDArray[np.bool_]:
     """
     array = _array(value)
     if array.dtype.kind not in "biuf" or not ((array == 0) | (array == 1)).all():
-        raise InvalidArgumentError(f"Expect the `{name}` to be True or False each, actually: {_shown(value)}.")
+        raise InvalidArgumentError(f"Expect the `{name}` to be True or False each, actually: {shown(value)}.")
     return array.astype(bool)
 
 
@@ -127,7 +127,7 @@ def check_integers(
     """
     array = _array(value)
     if array.dtype.kind not in "iu" or (array < lowest).any() or (array > highest).any():
-        raise error(f"Expect the `{name}` to be integers from {lowest} to {highest}, actually: {_shown(value)}.")
+        raise error(f"Expect the `{name}` to be integers from {lowest} to {highest}, actually: {shown(value)}.")
     return array.astype(np.int64)
 
 
@@ -147,7 +147,7 @@ def check_numbers(
     array = _array(value)
     kinds = "biuf" if booleans else "iuf"
     if array.dtype.kind not in kinds or (finite and not np.isfinite(array).all()):
-        raise error(f"Expect the `{name}` to be {'finite ' * finite}numbers, actually: {_shown(value)}.")
+        raise error(f"Expect the `{name}` to be {'finite ' * finite}numbers, actually: {shown(value)}.")
     return array.astype(np.float64)
 
 
@@ -162,7 +162,7 @@ def check_sequence(name: str, value: Any, error: Error = InvalidArgumentError) -
     several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim > 0)
     if several and not isinstance(value, (str, bytes)):
         return list(value)
-    raise error(f"Expect the `{name}` to be a sequence, actually: {_shown(value)}.")
+    raise error(f"Expect the `{name}` to be a sequence, actually: {shown(value)}.")
 
 
 def check_names(name: str, value: Any, valid: Iterable[str], error: Error = InvalidArgumentError) -> tuple[str, ...]:
@@ -182,20 +182,20 @@ def check_instance(name: str, value: Any, kind: type) -> None:
     vla_envs.errors.InvalidArgumentError: Expect the `instruction` to be a str, actually: 3.
     """
     if not isinstance(value, kind):
-        raise InvalidArgumentError(f"Expect the `{name}` to be a {kind.__name__}, actually: {_shown(value)}.")
+        raise InvalidArgumentError(f"Expect the `{name}` to be a {kind.__name__}, actually: {shown(value)}.")
 
 
 def check_callable(name: str, value: Any) -> None:
     """Raise InvalidArgumentError unless ``value`` can be called."""
     if not callable(value):
-        raise InvalidArgumentError(f"Expect the `{name}` to be callable, actually: {_shown(value)}.")
+        raise InvalidArgumentError(f"Expect the `{name}` to be callable, actually: {shown(value)}.")
 
 
 def check_path(name: str, value: Any) -> Path:
     """Return ``value`` as a path, or raise InvalidArgumentError unless it is a text or a path."""
     if isinstance(value, (str, os.PathLike)):
         return Path(value)
-    raise InvalidArgumentError(f"Expect the `{name}` to be a path, actually: {_shown(value)}.")
+    raise InvalidArgumentError(f"Expect the `{name}` to be a path, actually: {shown(value)}.")
 
 
 def check_mapping(name: str, value: Any) -> dict[str, Any]:
@@ -207,12 +207,12 @@ def check_mapping(name: str, value: Any) -> dict[str, Any]:
     vla_envs.errors.InvalidArgumentError: Expect the `options` to be a dictionary, actually: ['task_id'].
     """
     if value is not None and not isinstance(value, Mapping):
-        raise InvalidArgumentError(f"Expect the `{name}` to be a dictionary, actually: {_shown(value)}.")
+        raise InvalidArgumentError(f"Expect the `{name}` to be a dictionary, actually: {shown(value)}.")
     return dict(value or {})
 
 
 def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def _interval(lowest: float, highest: float, above: bool, below: bool) -> str:
@@ -232,9 +232,9 @@ def _array(value: Any) -> NDArray[Any]:
         return np.empty(0, object)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """The value in an error: long ones are shortened, and what cannot say what it is gets its type."""
     try:
         return reprlib.repr(value.tolist() if isinstance(value, np.ndarray) else value)
-    except ValueError:  # an integer of thousands of digits
+    except (ValueError, RecursionError):  # an integer of thousands of digits, a list of as many levels
         return f"of type {type(value).__name__}"

@@ -15,7 +15,15 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice, check_integer, check_mapping, check_numbers, check_seed, check_sequence
+from vla_envs.arguments import (
+    check_choice,
+    check_integer,
+    check_mapping,
+    check_numbers,
+    check_seed,
+    check_sequence,
+    shown,
+)
 from vla_envs.camera import CameraOffset, check_camera_offset
 from vla_envs.errors import (
     InvalidActionError,
@@ -311,21 +319,21 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             raise InvalidArgumentError(f"Expect what `save_state()` returned, actually: {type(state).__name__}.")
         here = {"suite": self.suite, "versions": self.metadata.get("versions", {})}
         for name, valid in here.items():
-            if getattr(state, name) != valid:
-                raise InvalidArgumentError(
-                    f"Expect a saved state of the {name} {valid!r}, actually of {getattr(state, name)!r}."
-                )
+            if type(saved := getattr(state, name)) is not type(valid) or saved != valid:
+                raise InvalidArgumentError(f"Expect a saved state of the {name} {valid!r}, actually of {shown(saved)}.")
         if not isinstance(state.prompt, tuple) or len(state.prompt) != 2:
-            raise InvalidArgumentError(f"Expect the saved `prompt` to be two integers, actually: {state.prompt!r}.")
+            raise InvalidArgumentError(
+                f"Expect the saved `prompt` to be two integers, actually: {shown(state.prompt)}."
+            )
+        if not isinstance(state.ended, (bool, np.bool_)) or not isinstance(state.options, dict):
+            raise InvalidArgumentError(
+                "Expect the saved `ended` to be a bool and `options` a dict, "
+                f"actually: {shown(state.ended)}, {shown(state.options)}."
+            )
         task_id = self._check_task_id(state.prompt[0])
         self._check_init_state_id(task_id, state.prompt[1])
         limit = self.max_episode_steps or self._horizon(task_id)
         check_integer("elapsed_steps", state.elapsed_steps, 0, limit if state.ended else limit - 1)
-        if not isinstance(state.ended, (bool, np.bool_)) or not isinstance(state.options, dict):
-            raise InvalidArgumentError(
-                "Expect the saved `ended` to be a bool and `options` a dict, "
-                f"actually: {state.ended!r}, {state.options!r}."
-            )
         unknown = sorted(str(name) for name in state.options if name not in self.reset_options)
         if unknown:  # a reset leaves those of other code alone, and out of what is saved
             raise InvalidArgumentError(

@@ -15,6 +15,7 @@ from gymnasium.error import DependencyNotInstalled
 
 __all__ = [
     "DamagedAssetsError",
+    "DamagedRecordingError",
     "DependencyNotInstalled",
     "InvalidActionError",
     "InvalidArgumentError",
@@ -72,6 +73,10 @@ class MissingAssetsError(VLAEnvsError, FileNotFoundError):
 
 class DamagedAssetsError(VLAEnvsError, OSError):
     """Files that the simulator needs are there but cannot be used."""
+
+
+class DamagedRecordingError(VLAEnvsError, OSError):
+    """A recording is not as it was written."""
 
 
 class RendererUnavailableError(VLAEnvsError, RuntimeError):

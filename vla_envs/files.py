@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vla_envs.arguments import check_path
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, VLAEnvsError
 
 LOCK = ".lock"
 """File of a folder that the process which works on it locks."""
@@ -182,6 +182,8 @@ def _named_errors(target: Path) -> Iterator[None]:
     """Have errors of the disk name the target, whatever library wrote: those in Rust and shutil have their own."""
     try:
         yield
+    except VLAEnvsError:
+        raise  # which says already what is wrong, and with which file
     except Exception as error:
         if getattr(error, "filename", None) is not None:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,9 @@ def efficiency_reward(success: ArrayLike, steps: ArrayLike, max_steps: ArrayLike
     >>> efficiency_reward([True, True, True, False], [100, 250, 500, 100], 500).round(4).tolist()
     [0.8333, 0.6667, 0.5, 0.0]
     """
-    return check_flags("success", success) / (1.0 + _elapsed_share(steps, max_steps))
+    succeeded, share = check_flags("success", success), _elapsed_share(steps, max_steps)
+    _check_alike(success=succeeded, steps=share)
+    return succeeded / (1.0 + share)
 
 
 def step_penalty(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
@@ -126,6 +128,7 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
 
 def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
     steps, max_steps = check_numbers("steps", steps), check_numbers("max_steps", max_steps)
+    _check_alike(steps=steps, max_steps=max_steps)
     if not (max_steps >= 1).all():
         raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {max_steps.tolist()}.")
     if not ((steps >= 0) & (steps <= max_steps)).all():
@@ -133,6 +136,15 @@ def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64
             f"Expect `steps` to be from 0 to `max_steps` ({max_steps.tolist()}), actually: {steps.tolist()}."
         )
     return steps / max_steps
+
+
+def _check_alike(**arrays: NDArray[Any]) -> None:
+    """Refuse arrays that cannot be broadcast against each other."""
+    try:
+        np.broadcast_shapes(*(each.shape for each in arrays.values()))
+    except ValueError as error:
+        shapes = " and ".join(f"`{name}` of shape {each.shape}" for name, each in arrays.items())
+        raise InvalidArgumentError(f"Expect numbers that belong to each other, actually: {shapes}.") from error
 
 
 def _check_actions(actions: ArrayLike) -> NDArray[np.float64]:

@@ -78,6 +78,13 @@ def test_energy_and_smoothness(sequence, energy, smoothness):
     assert smoothness_penalty(sequence) == smoothness
 
 
+def test_lengths_of_other_trajectories_are_refused():
+    with pytest.raises(InvalidArgumentError, match=r"`success` of shape \(3,\) and `steps` of shape \(2,\)"):
+        efficiency_reward([True, False, True], [10, 20], 80)
+    with pytest.raises(InvalidArgumentError, match=r"`steps` of shape \(2,\) and `max_steps` of shape \(3,\)"):
+        efficiency_reward(True, [10, 20], [80, 80, 80])
+
+
 def test_penalties_of_many_trajectories_at_once():
     """Leading axes stay."""
     batch = np.linspace(-1, 1, 24).reshape(2, 4, 3)

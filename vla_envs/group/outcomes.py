@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.arguments import check_integer, check_number, generator
+from vla_envs.arguments import check_callable, check_integer, check_number, generator
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory
 
@@ -120,6 +120,7 @@ class noisy:  # noqa: N801  (reads as the function that it stands for)
         p: float,
         seed: int | np.random.Generator | None = None,
     ) -> None:
+        check_callable("outcome", outcome)
         self.outcome = outcome
         self.p = check_number("p", p, 0.0, 1.0)
         self.rng = generator("seed", seed)
@@ -160,6 +161,8 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
         """The cluster of each final state, 0.. in the order of the group; None for one that was not recorded."""
         states = {i: each.final_state for i, each in enumerate(trajectories) if each.final_state is not None}
         outcomes: list[Outcome] = [None] * len(trajectories)
+        if len(shapes := sorted({state.shape for state in states.values()})) > 1:
+            raise InvalidArgumentError(f"Expect every `final_state` of a group to have one shape, actually: {shapes}.")
         if states:
             clusters = _single_linkage(self._alike(_distances(np.stack(list(states.values())))))
             for i, cluster in zip(states, clusters, strict=True):

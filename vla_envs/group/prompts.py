@@ -11,7 +11,15 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_choice, check_integer, check_mapping, check_number, check_numbers, check_sequence
+from vla_envs.arguments import (
+    check_choice,
+    check_flags,
+    check_integer,
+    check_mapping,
+    check_number,
+    check_numbers,
+    check_sequence,
+)
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
 
@@ -151,9 +159,10 @@ class CurriculumPrompts(PromptSampler):
     def learn(self, prompt: Prompt, successes: Sequence[bool]) -> None:
         """Count the group's successes and failures; prompts that are not among those to choose from do not count."""
         if prompt in self._rows:
+            solved = check_flags("successes", successes)
             outcomes = self._outcomes[self._rows[prompt]]
             outcomes *= self.decay
-            outcomes += (np.count_nonzero(successes), len(successes) - np.count_nonzero(successes))
+            outcomes += (np.count_nonzero(solved), np.count_nonzero(~solved))
 
     def state_dict(self) -> dict[str, Any]:
         """``{"outcomes": [[task_id, init_state_id, successes, failures], ...]}`` of the prompts that were tried."""

@@ -81,7 +81,8 @@ def check_temperatures(temperatures: ArrayLike | None, n: int) -> NDArray[np.flo
     """
     if temperatures is None:
         return np.ones(n, np.float32)
-    checked = check_numbers("temperatures", temperatures, finite=False).astype(np.float32)
+    with np.errstate(over="ignore"):  # too large a number is infinite, and refused below
+        checked = check_numbers("temperatures", temperatures, finite=False).astype(np.float32)
     if checked.shape != (n,) or not ((checked > 0) & np.isfinite(checked)).all():
         raise InvalidArgumentError(f"Expect `temperatures` to be {n} positive numbers, actually: {checked.tolist()}.")
     return checked

@@ -6,6 +6,9 @@ No Python package contains them (130-180 MB). ``vla assets libero --from <pack.t
 
 from __future__ import annotations
 
+import bz2
+import errno
+import gzip
 import importlib
 import json
 import logging
@@ -17,6 +20,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
 
 from gymnasium.error import DependencyNotInstalled
 
@@ -46,6 +50,10 @@ KEYS = {"origin", "files"}
 MAX_FILES = 20_000
 MAX_BYTES = 4 * 2**30
 """Bounds of a pack; the complete official assets are 585 files of 180 MB."""
+MAX_HEADER = 2**14
+"""Bytes of the longest name or other header of a pack, which tarfile reads and searches at once."""
+OPENERS = {b"\xfd7zXZ\0": lzma.open, b"\x1f\x8b": gzip.open, b"BZh": bz2.open}
+"""How a compressed pack begins -> what reads it."""
 
 _COMMANDS = "Mend it with: vla assets libero --from <pack.tar.xz>, or, to download: vla assets libero"
 _log = logging.getLogger(__name__)
@@ -204,8 +212,8 @@ def _named_errors(source: Path) -> Iterator[None]:
     """Turn what a damaged or unsafe archive raises into DamagedAssetsError."""
     try:
         yield
-    except (tarfile.TarError, EOFError, OSError, ValueError, lzma.LZMAError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except (OSError, *_DAMAGE) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_NAMES:
             raise  # the disk, not the archive
         reason = str(error).partition("\n")[0]
         raise DamagedAssetsError(
@@ -214,16 +222,52 @@ def _named_errors(source: Path) -> Iterator[None]:
         ) from error
 
 
+_DAMAGE = (tarfile.TarError, EOFError, ValueError, lzma.LZMAError, zlib.error, RecursionError, MemoryError)
+"""What the readers of an archive raise; a chain of headers for one file makes tarfile call itself."""
+_OF_NAMES = (None, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.EILSEQ)
+"""Numbers of errors that come from names in an archive."""
+
+
+class _Bounded:
+    """The archive inside a pack, of which no more is read than a pack may have, and no header longer than it may be."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes."""
+        if size > MAX_HEADER:
+            raise ValueError(f"a header says that it has {size} bytes, more than {MAX_HEADER}")
+        self._check(self.tell() + size)
+        return self._stream.read(size)
+
+    def seek(self, place: int) -> int:
+        """Go on from ``place``."""
+        self._check(place)
+        return self._stream.seek(place)
+
+    def _check(self, place: int) -> None:
+        if place > MAX_BYTES + MAX_FILES * 4 * tarfile.BLOCKSIZE:
+            raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
+
+
+def _open_pack(source: Path) -> BinaryIO:
+    with source.open("rb") as file:
+        beginning = file.read(max(map(len, OPENERS)))
+    opener: Any = next((each for magic, each in OPENERS.items() if beginning.startswith(magic)), open)
+    return opener(source, "rb")
+
+
 def _unpack(source: Path, folder: Path) -> None:
     """Unpack files and folders only, none outside ``folder``, up to the bounds; drop a single folder around them."""
     files = size = 0
-    with tarfile.open(source) as archive:
+    with _open_pack(source) as stream, tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream)), mode="r:") as archive:
         archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.2, Debian 12's, has none
         for member in archive:
-            if not (member.isreg() or member.isdir()):
+            if not (member.isreg() or member.isdir()) or member.issparse():
                 raise ValueError(f"{member.name} is neither a file nor a folder")
-            name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts:
+            if not _is_inside(member.name) and member.name != ".":
                 raise ValueError(f"{member.name} lies outside the pack")
             files += 1
             size += member.size
@@ -244,7 +288,7 @@ def _read_to_the_end(archive: tarfile.TarFile) -> None:
     assert stream is not None
     if stream.tell() < archive.offset + tarfile.BLOCKSIZE:
         raise ValueError("it is cut short")
-    while stream.read(2**20):
+    while stream.read(MAX_HEADER):
         pass
 
 
@@ -255,16 +299,24 @@ def _finish(folder: Path, origin: str) -> None:
     (folder / MANIFEST).write_text(json.dumps({"origin": origin, "files": dict(sorted(files.items()))}, indent=0))
 
 
-def _read_manifest(folder: Path) -> dict | None:
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = read_json(folder / MANIFEST)
         if not (isinstance(manifest, dict) and manifest.keys() == KEYS and isinstance(manifest["files"], dict)):
             raise ValueError(f"it does not have {' and '.join(sorted(KEYS))}")
+        if outside := [name for name in manifest["files"] if not _is_inside(name)]:
+            raise ValueError(f"it names {outside[0]!r}, which is no path inside the folder")
         return manifest
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise DamagedAssetsError(f"{folder / MANIFEST} cannot be read ({error}). {_COMMANDS}") from error
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name is a path inside a folder."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _has_size(path: Path, size: int) -> bool:

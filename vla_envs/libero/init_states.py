@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from vla_envs.libero.suites import PACKAGE_COMMAND
 
 MAX_BYTES = 64 * 2**20
 """Largest unpacked init file that is read; the official ones have less than 100 kB."""
+MAX_MEMO = 1000
+"""Largest number under which a pickle may remember a part of an array's description; there are about ten parts."""
 
 
 class UnsafePickleError(DamagedAssetsError):
@@ -36,8 +39,9 @@ def read_init_states(path: Path) -> NDArray[np.float64]:
         DamagedAssetsError: the file is not a readable init file.
     """
     try:
-        states = _Unpickler(io.BytesIO(_read_member(path))).load()
-        return states.array()
+        content = _read_member(path)
+        _check_memo(content)
+        return _Unpickler(io.BytesIO(content)).load().array()
     except FileNotFoundError as error:
         raise MissingAssetsError(f"There is no init file at {path}. {_MEND}") from error
     except UnsafePickleError as error:
@@ -54,7 +58,17 @@ def _read_member(path: Path) -> bytes:
         member = next(info for info in archive.infolist() if info.filename.endswith("/data.pkl"))
         if member.file_size > MAX_BYTES:
             raise ValueError(f"{member.filename} unpacks to {member.file_size} bytes, more than {MAX_BYTES}")
-        return archive.read(member)
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{member.filename} is compressed in another way than init files are")
+        with archive.open(member) as file:
+            return file.read(member.file_size)  # without a size it would unpack what there is before it looks
+
+
+def _check_memo(content: bytes) -> None:
+    """Refuse a pickle that remembers things under large numbers: the reader's memory is as large as the largest."""
+    for opcode, number, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and number is not None and number > MAX_MEMO:
+            raise ValueError(f"its pickle remembers something under the number {number}, more than {MAX_MEMO}")
 
 
 class _DType:

@@ -164,7 +164,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     yaml = require_extra("yaml", "robotwin")
     try:
         content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DamagedAssetsError(f"{path} cannot be read ({error}).") from error
     if not isinstance(content, dict):
         raise DamagedAssetsError(f"Expect {path} to name values, actually: {content!r}.")

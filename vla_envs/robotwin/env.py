@@ -13,7 +13,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice, check_names, check_number
+from vla_envs.arguments import check_choice, check_flag, check_names, check_number
 from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.errors import UnknownCameraError, WorkerError
 from vla_envs.resampling import lanczos_resize
@@ -154,6 +154,7 @@ class RoboTwinEnv(VLAEnv):
         self._drawn = sorted({*self._cameras.values(), *rendered})
         check_cameras(configuration, self._drawn)
         self.chunk, self.instructions = chunk, instructions
+        shadows = None if shadows is None else check_flag("shadows", shadows)
         self.drawing = choose_drawing(checkout.check_usable().software, shader, shadows)
         self._limits = step_limits(step_limit, names, configuration.step_limits)
         self._seeds = read_seeds(seeds, names, seeds_folder(configuration.embodiment, task_config))

@@ -273,6 +273,37 @@ class TestInstallAssets:
         with pytest.raises(DamagedAssetsError, match="unpacks to more than"):
             install_assets(pack(home / "pack.tar.xz", FILES))
 
+    @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+    def test_headers_are_bounded(self, home, kind):
+        """A name of 3 GiB would be read into memory before anybody asks which file it names."""
+        member = tarfile.TarInfo("header")
+        member.type, member.size = kind, 3 * 2**30
+        source = home / "pack.tar"
+        source.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(10 * tarfile.BLOCKSIZE))
+        with pytest.raises(DamagedAssetsError, match="a header says that it has 3221225472 bytes"):
+            install_assets(source)
+
+    def test_a_chain_of_headers_is_refused(self, home):
+        """tarfile calls itself for each."""
+        member = tarfile.TarInfo("header")
+        member.type = tarfile.XHDTYPE
+        source = home / "pack.tar"
+        source.write_bytes(member.tobuf() * 5000)
+        with pytest.raises(DamagedAssetsError, match="damaged or unsafe"):
+            install_assets(source)
+
+    def test_a_name_that_no_disk_takes(self, home):
+        """It is the pack that is at fault, not the folder that it is unpacked into."""
+        with pytest.raises(DamagedAssetsError, match=r"asset pack .* is damaged or unsafe .*File name too long"):
+            install_assets(pack(home / "pack.tar.xz", {**FILES, f"articulated_objects/{'x' * 300}": b"x"}))
+
+    @pytest.mark.parametrize("name", ["../pack.tar.xz", "/etc/passwd", "", "\\u0000"])
+    def test_manifest_that_names_what_lies_elsewhere(self, home, name):
+        folder = install_assets(pack(home / "pack.tar.xz", FILES))
+        (folder / MANIFEST).write_text(f'{{"origin": "x", "files": {{"{name}": 1}}}}')
+        with pytest.raises(DamagedAssetsError, match="no path inside the folder"):
+            find_assets()
+
     def test_other_folders_are_not_overwritten(self, home):
         """A target mistaken for the asset folder keeps its files."""
         (home / "thesis").mkdir()

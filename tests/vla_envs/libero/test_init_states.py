@@ -95,6 +95,29 @@ def test_missing_file(tmp_path):
 def test_bomb_is_not_unpacked(tmp_path, monkeypatch):
     """A member that claims to be large is refused before it is read."""
     monkeypatch.setattr(init_states, "MAX_BYTES", 10)
-    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    path = write(tmp_path / "task.init", pickle.dumps(STATES, protocol=2))
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
     with pytest.raises(DamagedAssetsError, match="more than 10"):
-        read_init_states(write(tmp_path / "task.init", pickle.dumps(STATES, protocol=2)))
+        read_init_states(path)
+
+
+def test_member_that_unpacks_to_more_than_it_says(tmp_path):
+    """A gigabyte of zeros compresses to a megabyte; no more is unpacked than the archive's directory promises."""
+    payload = pickle.dumps(STATES, protocol=2)
+    path = tmp_path / "task.init"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", payload + bytes(2**20))
+    content = path.read_bytes()
+    size, smaller = ((len(payload) + extra).to_bytes(4, "little") for extra in (2**20, 0))
+    assert content.count(size) == 2
+    path.write_bytes(content.replace(size, smaller))
+    with pytest.raises(DamagedAssetsError, match="cannot be read"):
+        read_init_states(path)
+
+
+def test_pickle_with_a_large_memo(tmp_path):
+    """Python's reader reserves room for as many entries as the largest number says: here 32 GiB."""
+    payload = pickle.dumps(STATES, protocol=2)
+    payload = payload[:2] + b"Nr\xff\xff\xff\xff0" + payload[2:]
+    with pytest.raises(DamagedAssetsError, match="the number 4294967295, more than 1000"):
+        read_init_states(write(tmp_path / "task.init", payload))

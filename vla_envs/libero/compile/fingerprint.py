@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vla_envs.files import atomic_write_text, user_cache
+from vla_envs.strict_json import read_json
 
 
 def fingerprint(folder: Path) -> str:
@@ -62,10 +63,13 @@ def _digest(parts: Iterator[bytes]) -> str:
 
 
 def _read(memory: Path) -> dict[str, str]:
+    """What is remembered, nothing where that is damaged."""
     try:
-        return json.loads(memory.read_text())
+        remembered = read_json(memory)
     except (OSError, ValueError):
         return {}
+    whole = isinstance(remembered, dict) and all(isinstance(remembered.get(key), str) for key in ("state", "content"))
+    return remembered if whole else {}
 
 
 def _remember(memory: Path, answer: dict[str, str]) -> None:

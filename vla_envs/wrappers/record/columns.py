@@ -17,6 +17,10 @@ from vla_envs.wrappers.record.episode import is_image
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 """How Hugging Face's ``datasets`` keeps an image."""
 
+DIGEST = b"sha256"
+MAX_SIDE = 4096
+"""Largest height and width of an image in pixels that is decoded; the environments draw up to 1024."""
+
 
 def feature(values: NDArray) -> dict[str, Any]:
     """What ``info.json`` says of a column (T, ...).
@@ -29,9 +33,15 @@ def feature(values: NDArray) -> dict[str, Any]:
     return {"dtype": str(values.dtype), "shape": list(values.shape[1:] or (1,)), "names": None}
 
 
-def table(data: Mapping[str, NDArray]) -> pa.Table:
-    """The columns as an Arrow table."""
-    return pa.table({name: _to_arrow(values) for name, values in data.items()})
+def table(data: Mapping[str, NDArray], digest: str) -> pa.Table:
+    """The columns as an Arrow table, which keeps the digest of what it tells of."""
+    return pa.table({name: _to_arrow(values) for name, values in data.items()}, metadata={DIGEST: digest})
+
+
+def digest_of(table: pa.Table) -> str | None:
+    """The digest that a table keeps, None where it keeps none."""
+    digest = (table.schema.metadata or {}).get(DIGEST)
+    return None if digest is None else digest.decode()
 
 
 def task_table(tasks: Sequence[str]) -> pa.Table:
@@ -79,4 +89,7 @@ def _encode(image: NDArray[np.uint8]) -> bytes:
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(data), formats=["PNG"]).convert("RGB"))
+    image = Image.open(io.BytesIO(data), formats=["PNG"])
+    if max(image.size) > MAX_SIDE:
+        raise ValueError(f"an image of {image.size} pixels")
+    return np.asarray(image.convert("RGB"))

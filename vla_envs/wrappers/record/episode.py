@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import importlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -13,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs.arguments import check_choice, check_integer, check_path
-from vla_envs.errors import InvalidArgumentError, require_extra
+from vla_envs.errors import DamagedRecordingError, InvalidArgumentError, VLAEnvsError, require_extra
+from vla_envs.strict_json import parse_json
 
 REQUIRED = {"lerobot": ("pyarrow", "PIL"), "hdf5": ("h5py",)}
 """Format -> the modules of the extra ``record`` that it needs; each format is a module of this folder."""
@@ -59,8 +64,12 @@ class Origin:
 
     @classmethod
     def from_json(cls, text: str) -> Origin:
-        """The origin that :meth:`to_json` wrote."""
-        return cls(**json.loads(text))
+        """The origin that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError, TypeError: the text is no JSON, or lacks a field or has one of no such name.
+        """
+        return cls(**parse_json(text))
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,28 @@ class Episode:
     def executed_actions(self, row: int) -> NDArray:
         """The actions (n, A) that followed the row's observation."""
         return self.actions[row].reshape(-1, self.actions.shape[-1])[: self.executed[row]]
+
+    def digest(self) -> str:
+        """SHA-256 over all that the episode holds, in hexadecimal digits; an axis of one number counts for nothing."""
+        arrays = {**self.observations, "": self.actions, "executed": self.executed, "rewards": self.rewards}
+        if self.states is not None:
+            arrays["states"] = self.states
+        digest = hashlib.sha256(self.origin.to_json().encode())
+        for name, values in sorted(arrays.items()):
+            shape = (len(values), *(size for size in values.shape[1:] if size != 1))
+            digest.update(f"{name} {values.dtype.str} {shape}".encode())
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
+    def check_digest(self, written: str | None) -> Episode:
+        """Return the episode unless it is another than was written; recordings of earlier versions have no digest.
+
+        Raises:
+            ValueError: it is another.
+        """
+        if written is not None and written != self.digest():
+            raise ValueError("its content is not what was recorded")
+        return self
 
     def ends(self, value: bool) -> NDArray[np.bool_]:
         """bool (T,): ``value`` in the last row, False before."""
@@ -127,12 +158,36 @@ def read_episode(path: str | Path, episode: int = 0) -> Episode:
 
     Raises:
         InvalidArgumentError: no recordings there, several HDF5 files of which none is named, or no such episode.
+        DamagedRecordingError: it is not as it was recorded.
         DependencyNotInstalled: the format needs the extra ``record``.
     """
     path = check_path("path", path)
-    if (path / "meta" / "info.json").is_file():
-        return load_format("lerobot").read_episode(path, episode)
-    return load_format("hdf5").read_episode(_only_file(path), episode)
+    is_dataset = (path / "meta" / "info.json").is_file()
+    path = path if is_dataset else _only_file(path)
+    reader = load_format("lerobot" if is_dataset else "hdf5")
+    with named_damage(path):
+        return reader.read_episode(path, episode)
+
+
+@contextmanager
+def named_damage(path: Path) -> Iterator[None]:
+    """Name the recording in whatever the libraries that read it raise where it is damaged.
+
+    Raises:
+        DamagedRecordingError: it is damaged, or something else than a recording of this package.
+    """
+    try:
+        yield
+    except VLAEnvsError:
+        raise
+    except Exception as error:  # damage can make them fail anywhere
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR):
+            raise  # the disk, not what is on it
+        reason = str(error).partition("\n")[0][:300]
+        raise DamagedRecordingError(
+            f"The recording {path} is damaged, or was not made by RecordTrajectory ({type(error).__name__}: {reason}). "
+            "Take a copy of it, or record the episode again."
+        ) from error
 
 
 def check_index(index: int, count: int, path: Path) -> None:

@@ -1,6 +1,8 @@
 """LIBERO's HDF5 demonstrations: one file per task, ``data/demo_0``, ``data/demo_1``, ...
 
-An episode is added to a copy of its task's file, which then takes the file's place.
+An episode is added to a copy of its task's file, which then takes the file's place. All in a file has a checksum:
+numbers by ``fletcher32``, what the library itself writes beside them by the file's version, and each demonstration by
+its digest, which covers names and texts too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from vla_envs import spec
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_path, exclusive
-from vla_envs.wrappers.record.episode import Episode, Origin, check_index, is_image, plain
+from vla_envs.wrappers.record.episode import Episode, Origin, check_index, is_image, named_damage, plain
 
 IMAGES = {spec.IMAGE: "agentview_rgb", spec.WRIST_IMAGE: "eye_in_hand_rgb"}
 """Observation key -> LIBERO's name. LIBERO's images are rotated by 180 degrees against the environment's."""
@@ -29,6 +31,11 @@ PARTS = {
     "gripper_states": slice(6, 8),
 }
 """LIBERO's names for the parts of the single-arm ``state``."""
+VERSION = "v110"
+"""The first version of the file format whose structures have checksums; without these, damage can make the library run
+in circles."""
+MAX_RATIO = 1100
+"""Numbers take at most as many times the bytes that they take in a file: what deflate can reach is 1032."""
 GYMNASIUM = 2
 """robomimic's number for environments of Gymnasium, in ``env_args``."""
 
@@ -38,12 +45,13 @@ def add_episode(folder: Path, episode: Episode) -> None:
 
     Raises:
         InvalidArgumentError: the file's demonstrations have other observations or actions.
+        DamagedRecordingError: the file is damaged; it stays as it is.
     """
     target = folder / _file_of(episode.origin)
     with exclusive(target.parent), atomic_path(target) as scratch:
         if target.is_file():
             shutil.copyfile(target, scratch)
-        with h5py.File(scratch, "a") as file:
+        with named_damage(target), h5py.File(scratch, "a", libver=VERSION) as file:
             _append(file.require_group("data"), episode, target)
 
 
@@ -52,14 +60,26 @@ def read_episode(path: Path, index: int) -> Episode:
     with h5py.File(path, "r") as file:
         check_index(index, len(file["data"]), path)
         demo = file[f"data/demo_{index}"]
-        return Episode(
-            observations=dict(_observed(name, values[()]) for name, values in demo["obs"].items() if name not in PARTS),
-            actions=demo["actions"][()],
-            executed=demo["executed_actions"][()],
-            rewards=demo["rewards"][()],
-            states=demo["states"][()] if "states" in demo else None,
-            origin=Origin.from_json(demo.attrs["origin"]),
+        episode = Episode(
+            observations=dict(_observed(name, _read(each)) for name, each in demo["obs"].items() if name not in PARTS),
+            actions=_read(demo["actions"]),
+            executed=_read(demo["executed_actions"]),
+            rewards=_read(demo["rewards"]),
+            states=_read(demo["states"]) if "states" in demo else None,
+            origin=Origin.from_json(_text(demo.attrs["origin"])),
         )
+        return episode.check_digest(_text(demo.attrs["sha256"]) if "sha256" in demo.attrs else None)
+
+
+def _text(attribute: str | bytes) -> str:
+    return attribute.decode() if isinstance(attribute, bytes) else attribute
+
+
+def _read(values: h5py.Dataset) -> NDArray:
+    """A dataset, which is not larger than what is there can give."""
+    if values.nbytes > MAX_RATIO * values.id.get_storage_size():
+        raise ValueError(f"{values.name} says that it has {values.nbytes} bytes, of which the file has a part at most")
+    return values[()]
 
 
 def _append(data: h5py.Group, episode: Episode, target: Path) -> None:
@@ -72,38 +92,46 @@ def _append(data: h5py.Group, episode: Episode, target: Path) -> None:
             f"Expect demonstrations like those in {target}, {first}, actually: {_layout(demo)}. "
             "Record them in a folder of their own."
         )
-    env_args = {"env_name": origin.env_id, "type": GYMNASIUM, "env_kwargs": origin.env_kwargs}
-    data.attrs["env_name"] = origin.env_id
-    data.attrs["env_args"] = json.dumps(env_args, default=plain)
-    data.attrs["problem_info"] = json.dumps({"language_instruction": origin.instruction})
-    data.attrs["macros_image_convention"] = "opengl"
+    if number == 0:
+        env_args = {"env_name": origin.env_id, "type": GYMNASIUM, "env_kwargs": origin.env_kwargs}
+        data.attrs["env_name"] = origin.env_id
+        data.attrs["env_args"] = json.dumps(env_args, default=plain)
+        data.attrs["problem_info"] = json.dumps({"language_instruction": origin.instruction})
+        data.attrs["macros_image_convention"] = "opengl"
     data.attrs["num_demos"] = number + 1
     data.attrs["total"] = int(data.attrs.get("total", 0)) + len(episode)
 
 
 def _write(demo: h5py.Group, episode: Episode) -> None:
-    demo["actions"] = episode.actions
-    demo["executed_actions"] = episode.executed
-    demo["rewards"] = episode.rewards
-    demo["dones"] = episode.ends(True).astype(np.uint8)
+    _write_numbers(demo, "actions", episode.actions)
+    _write_numbers(demo, "executed_actions", episode.executed)
+    _write_numbers(demo, "rewards", episode.rewards)
+    _write_numbers(demo, "dones", episode.ends(True).astype(np.uint8))
     demo.attrs["num_samples"] = len(episode)
-    demo.attrs["origin"] = episode.origin.to_json()
+    # Texts of a fixed length: the place where HDF5 keeps all others has no checksum.
+    demo.attrs["origin"] = np.bytes_(episode.origin.to_json())
+    demo.attrs["sha256"] = np.bytes_(episode.digest())
     if episode.states is not None:
-        demo["states"] = episode.states
+        _write_numbers(demo, "states", episode.states)
         demo.attrs["init_state"] = episode.states[0]
     observations = demo.create_group("obs")
     for key, values in episode.observations.items():
         if is_image(values):
             _write_images(observations, IMAGES.get(key, key), values[:, ::-1, ::-1])
         else:
-            observations[key] = values
+            _write_numbers(observations, key, values)
         if key == spec.STATE and values.shape[1:] == (spec.STATE_DIM,):
             for name, part in PARTS.items():
-                observations[name] = values[:, part]
+                _write_numbers(observations, name, values[:, part])
+
+
+def _write_numbers(group: h5py.Group, name: str, values: NDArray) -> None:
+    group.create_dataset(name, data=values, fletcher32=True)
 
 
 def _write_images(group: h5py.Group, name: str, images: NDArray[np.uint8]) -> None:
-    group.create_dataset(name, data=images, chunks=(1, *images.shape[1:]), compression="gzip", compression_opts=1)
+    chunks = (1, *images.shape[1:])
+    group.create_dataset(name, data=images, chunks=chunks, compression="gzip", compression_opts=1, fletcher32=True)
 
 
 def _observed(name: str, values: NDArray) -> tuple[str, NDArray]:

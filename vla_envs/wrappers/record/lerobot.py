@@ -2,22 +2,23 @@
 
 Each episode has a data file and a file with its row of the table of episodes, so that no file of an episode is ever
 written again. It belongs to the dataset once ``info.json``, written last, counts it. Beside LeRobot's columns the
-table has ``success`` and ``origin``, which LeRobot carries along.
+table has ``success`` and ``origin``, which LeRobot carries along. A data file keeps the digest of its episode, by
+which damage is told.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vla_envs.files import exclusive
 from vla_envs.wrappers.record import columns, lerobot_meta
 from vla_envs.wrappers.record.episode import Episode, Origin, check_index, is_image
-from vla_envs.wrappers.record.lerobot_meta import EPISODES, FILE, FILES_PER_CHUNK, Info, write_table
+from vla_envs.wrappers.record.lerobot_meta import EPISODES, FILE, FILES_PER_CHUNK, Info, read_table, write_table
 
 Row = dict[str, Any]
 
@@ -27,6 +28,7 @@ def add_episode(folder: Path, episode: Episode) -> None:
 
     Raises:
         InvalidArgumentError: the dataset has other features or another frame rate.
+        DamagedRecordingError: a file that tells of the episodes so far is damaged; each stays as it is.
     """
     with exclusive(folder):
         tasks = list(dict.fromkeys([*lerobot_meta.read_tasks(folder), episode.origin.instruction]))
@@ -35,7 +37,8 @@ def add_episode(folder: Path, episode: Episode) -> None:
         features = {name: columns.feature(values) for name, values in data.items()}
         info = lerobot_meta.check_same(folder, {**info, "fps": _frame_rate(episode), "features": features})
         row = _row(episode, info)
-        write_table(folder, f"data/{_file(row)}", columns.table(data))
+        kept = replace(episode, states=None)  # LeRobot has no place for them
+        write_table(folder, f"data/{_file(row)}", columns.table(data, kept.digest()))
         lerobot_meta.add_row(folder, info, tasks, f"{EPISODES}/{_file(row)}", row, data)
 
 
@@ -44,10 +47,10 @@ def read_episode(path: Path, index: int) -> Episode:
     check_index(index, lerobot_meta.read_info(path)["total_episodes"], path)
     only = [("episode_index", "=", index)]
     wanted = ["data/chunk_index", "data/file_index", "origin"]
-    (row,) = pq.read_table(path / EPISODES, filters=only, columns=wanted).to_pylist()
-    table = pq.read_table(path / "data" / _file(row), filters=only)
+    (row,) = read_table(path / EPISODES, filters=only, columns=wanted).to_pylist()
+    table = read_table(path / "data" / _file(row), filters=only)
     data = {name: columns.values(table[name]) for name in table.column_names}
-    return Episode(
+    episode = Episode(
         observations={_key(name): values for name, values in data.items() if name.startswith("observation.")},
         actions=data["action"],
         executed=data.get("executed_actions", np.ones(len(table), np.int64)),
@@ -55,6 +58,7 @@ def read_episode(path: Path, index: int) -> Episode:
         states=None,
         origin=Origin.from_json(row["origin"]),
     )
+    return episode.check_digest(columns.digest_of(table))
 
 
 def _columns(episode: Episode, info: Info, task_index: int) -> dict[str, NDArray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_path, atomic_write_text
+from vla_envs.strict_json import read_json
 from vla_envs.wrappers.record import columns, statistics
-from vla_envs.wrappers.record.episode import is_image
+from vla_envs.wrappers.record.episode import is_image, named_damage
 from vla_envs.wrappers.record.statistics import Statistics
 
 Info = dict[str, Any]
@@ -45,15 +46,35 @@ EMPTY: Info = {
 
 
 def read_info(folder: Path) -> Info:
-    """The dataset's info."""
+    """The dataset's info.
+
+    Raises:
+        DamagedRecordingError: it is damaged.
+    """
     path = folder / INFO
-    return json.loads(path.read_text()) if path.is_file() else EMPTY
+    if not path.is_file():
+        return EMPTY
+    with named_damage(path):
+        info = read_json(path)
+        if any(type(info[key]) is not int or info[key] < 0 for key in ("total_episodes", "total_frames")):
+            raise ValueError("`total_episodes` and `total_frames` are integers of at least 0")
+        return info
 
 
 def read_tasks(folder: Path) -> list[str]:
     """The instructions; the place of each is its ``task_index``."""
     path = folder / TASKS
-    return pq.read_table(path)["task"].to_pylist() if path.is_file() else []
+    if not path.is_file():
+        return []
+    with named_damage(path):
+        return read_table(path)["task"].to_pylist()
+
+
+def read_table(path: Path, **kwargs: Any) -> pa.Table:
+    """A table, or those of a folder, whose pages are as they were written; a row takes more than a byte."""
+    if path.is_file() and (rows := pq.read_metadata(path).num_rows) > path.stat().st_size:
+        raise ValueError(f"{path} says that it has {rows} rows, more than bytes")
+    return pq.read_table(path, page_checksum_verification=True, **kwargs)
 
 
 def check_same(folder: Path, info: Info) -> Info:
@@ -73,7 +94,7 @@ def add_row(
 ) -> None:
     """Write the row of a new episode to its file and bring everything that depends on it up to date."""
     own = {name: _statistics(values) for name, values in data.items()}
-    merged = {name: statistics.merged([*before, own[name]]) for name, before in _before(folder, info).items()}
+    merged = {name: statistics.merged([*before, own[name]]) for name, before in _before(folder, info, own).items()}
     flat = {f"stats/{name}/{kind}": value for name, each in _plain(own).items() for kind, value in each.items()}
     episodes, frames = info["total_episodes"] + 1, row["dataset_to_index"]
     counts = {"total_episodes": episodes, "total_frames": frames, "total_tasks": len(tasks)}
@@ -86,32 +107,47 @@ def add_row(
 def write_table(folder: Path, name: str, table: pa.Table) -> None:
     """Write a table aside and rename it into place: not beside it, where LeRobot would read what a crash left."""
     with atomic_path(folder / name, aside=folder) as scratch:
-        pq.write_table(table, scratch)
+        pq.write_table(table, scratch, write_page_checksum=True)
 
 
 def _statistics(values: NDArray) -> Statistics:
     return statistics.of_images(values) if is_image(values) else statistics.of_values(values)
 
 
-def _before(folder: Path, info: Info) -> dict[str, list[Statistics]]:
-    """Feature -> statistics of the episodes so far: as one, unless a crash or an edit left ``stats.json`` behind."""
-    features, frames = info["features"], info["total_frames"]
+def _before(folder: Path, info: Info, own: Mapping[str, Statistics]) -> dict[str, list[Statistics]]:
+    """Feature -> statistics of the episodes so far: as one, unless a crash or an edit left ``stats.json`` behind.
+
+    Raises:
+        DamagedRecordingError: they are damaged, or not of the kinds and shapes of the new episode's ``own``.
+    """
+    frames = info["total_frames"]
     if frames == 0:
-        return {name: [] for name in features}
-    stats = json.loads((folder / STATS).read_text())
-    if stats["index"]["count"] == [frames]:
-        return {name: [_arrays(stats[name])] for name in features}
-    rows = pq.read_table(folder / EPISODES, filters=[("episode_index", "<", info["total_episodes"])]).to_pylist()
-    kinds = stats["index"]
-    return {name: [_arrays({kind: row[f"stats/{name}/{kind}"] for kind in kinds}) for row in rows] for name in features}
+        return {name: [] for name in own}
+    with named_damage(folder / STATS):
+        stats = read_json(folder / STATS)
+        if stats["index"]["count"] == [frames]:
+            return {name: [_arrays(stats[name], each)] for name, each in own.items()}
+    with named_damage(folder / EPISODES):
+        only = [("episode_index", "<", info["total_episodes"])]
+        rows = read_table(folder / EPISODES, filters=only).to_pylist()
+        return {name: [_arrays(_of_row(row, name, each), each) for row in rows] for name, each in own.items()}
+
+
+def _of_row(row: Mapping[str, Any], name: str, kinds: Iterable[str]) -> dict[str, Any]:
+    return {kind: row[f"stats/{name}/{kind}"] for kind in kinds}
 
 
 def _plain(stats: Mapping[str, Statistics]) -> dict[str, dict[str, Any]]:
     return {name: {kind: value.tolist() for kind, value in each.items()} for name, each in stats.items()}
 
 
-def _arrays(stats: Mapping[str, Any]) -> Statistics:
-    return {kind: np.array(value) for kind, value in stats.items()}
+def _arrays(stats: Mapping[str, Any], like: Statistics) -> Statistics:
+    """Statistics from a file, of the kinds and shapes of those in ``like``."""
+    arrays = {kind: np.array(stats[kind]) for kind in like}
+    for kind, values in arrays.items():
+        if values.shape != like[kind].shape or not np.isfinite(values).all():
+            raise ValueError(f"`{kind}` is not {like[kind].shape} finite numbers")
+    return arrays
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -38,8 +38,9 @@ def test_it_is_remembered(folder, monkeypatch):
     assert fingerprint(folder) == before
 
 
-def test_a_damaged_memory_is_ignored(folder, tmp_path):
+@pytest.mark.parametrize("damaged", ["{", "[]", "{}", "[" * 100_000, '{"state": 1, "content": 2}'])
+def test_a_damaged_memory_is_ignored(folder, tmp_path, damaged):
     before = fingerprint(folder)
     (memory,) = (tmp_path / "cache").rglob("*.json")
-    memory.write_text("{")
+    memory.write_text(damaged)
     assert fingerprint(folder) == before
