@@ -88,6 +88,8 @@ class Options:
             return TypeAdapter(cls).validate_json(json.dumps(fields), strict=True)
         except ValidationError as error:
             raise InvalidArgumentError(_listed(_problem(each, cls) for each in error.errors())) from None
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgumentError(f"Expect the fields of {cls.__name__} to be values of JSON: {error}.") from None
 
     @classmethod
     def from_json(cls, path: Path) -> Self:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_mapping, check_path
 from vla_envs.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ def load_policy(kind: str, path: str | Path | None = None, config: Mapping[str, 
     28
     """
     check_choice("kind", kind, POLICIES)
+    path, config = None if path is None else check_path("path", path), check_mapping("config", config)
     policy_class, fresh = _imported(POLICIES[kind].location), POLICIES[kind].config
     if fresh is None:
         if path is None:
             raise InvalidArgumentError(f"Expect the `path` of a checkpoint for the kind {kind!r}, actually: None.")
-        return policy_class.from_pretrained(path, **(config or {}))
+        return policy_class.from_pretrained(path, **config)
     if path is None:
-        return policy_class(_imported(fresh).from_fields(config or {}))
+        return policy_class(_imported(fresh).from_fields(config))
     if config:
         raise InvalidArgumentError(
             f"Expect either `path` or `config`: {path} brings its own configuration, actually: {config}."

@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from vla_envs.arguments import check_flags, check_mapping, check_number, check_numbers
 from vla_envs.errors import InvalidArgumentError
 
+LARGEST_ACTION = 1e6
+"""Farthest from 0 that an action may be whose square is charged; real ones are within -1..1."""
+
 
 def efficiency_reward(success: ArrayLike, steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64]:
     """``success / (1 + steps / max_steps)``: any success beats any failure, and a fast one a slow one.
@@ -109,7 +112,7 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
         weights: a finite weight for each of them, by the same names.
 
     Raises:
-        InvalidArgumentError: no objectives, names that differ, or a weight or an objective that is not finite.
+        InvalidArgumentError: no objectives, names or shapes that do not fit, or a number that is not finite.
 
     >>> reward = weighted_reward({"success": [1.0, 0.0], "steps": [-0.5, -1.0]}, {"success": 1.0, "steps": 0.5})
     >>> reward.total.tolist(), reward.terms["steps"].tolist()
@@ -122,6 +125,7 @@ def weighted_reward(objectives: Mapping[str, ArrayLike], weights: Mapping[str, f
         )
     factors = {name: check_number(f"weights[{name!r}]", weight) for name, weight in weights.items()}
     values = {name: check_numbers(f"objectives[{name!r}]", each) for name, each in objectives.items()}
+    _check_alike(**values)
     terms = {name: factors[name] * each for name, each in values.items()}
     return WeightedReward(np.asarray(sum(terms.values())), terms)
 
@@ -149,6 +153,10 @@ def _check_alike(**arrays: NDArray[Any]) -> None:
 
 def _check_actions(actions: ArrayLike) -> NDArray[np.float64]:
     checked = check_numbers("actions", actions)
+    if np.abs(checked).max(initial=0.0) > LARGEST_ACTION:
+        raise InvalidArgumentError(
+            f"Expect `actions` within -{LARGEST_ACTION:g}..{LARGEST_ACTION:g}, actually: {np.abs(checked).max():g}."
+        )
     if checked.ndim < 2 or 0 in checked.shape[-2:]:
         raise InvalidArgumentError(
             f"Expect `actions` of shape (..., T, A) with at least one step, actually: {checked.shape}."

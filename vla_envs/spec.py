@@ -151,7 +151,9 @@ def init_states_of(split: str, num_init_states: int, num_train_states: int | Non
     check_choice("split", split, SPLITS)
     check_integer("num_init_states", num_init_states, 0)
     half = num_init_states // 2
-    first_eval = half if num_train_states is None else check_integer("num_train_states", num_train_states, 0)
+    if num_train_states is not None:
+        check_integer("num_train_states", num_train_states, 0, num_init_states)
+    first_eval = half if num_train_states is None else num_train_states
     bounds = {"train": (0, first_eval), "eval": (first_eval, num_init_states), "all": (0, num_init_states)}
     return range(*bounds[split])
 

@@ -68,10 +68,10 @@ WRAPPERS: dict[str, Arguments] = {
 }
 """Class of ``vla_envs.wrappers`` -> keywords."""
 GROUPS: Arguments = {
-    **{"num_envs": 4, "group_size": 2, "mode": "lockstep", "vote": None, "prompts": [(0, 0), (0, 1)], "wrap": None},
+    **{"num_envs": 4, "group_size": 2, "mode": "lockstep", "vote": None, "prompts": [(0, 0), (0, 1)]},
     **{"temperatures": [0.5, 1.0], "num_workers": 0, "worker_timeout": 30.0, "worker_env": None},
 }
-"""Keywords of groups, beside those of the environment."""
+"""Keywords of groups, beside those of the environment; what `wrap` raises is its own."""
 
 
 def wrong_call(rng: random.Random, name: str, function: Callable[..., object], arguments: Arguments) -> Case:
@@ -360,7 +360,7 @@ def check_finite(result: Any) -> None:
     if isinstance(values, list | tuple):
         for each in values:
             check_finite(each)
-    elif np.asarray(values).dtype.kind in "fc" and not np.isfinite(values).all():
+    elif not isinstance(values, range) and np.asarray(values).dtype.kind in "fc" and not np.isfinite(values).all():
         raise MisreadError(f"not finite: {shown(values)}")
 
 

@@ -43,8 +43,8 @@ class Files(NamedTuple):
     read: Callable[[Path], Any]
     """Reads them as the package does."""
     compared: bool = True
-    """Whether what is read has to be what was written. Not where people edit the file, or its format has no
-    checksum (safetensors): then damage can be another sound file."""
+    """Whether what is read has to be what was written. Not where people edit the file: then damage can be another
+    sound file."""
     damage: Callable[[random.Random, bytes], tuple[str, bytes]] = damaged
     files: str = "**/*"
     """Which of them are damaged."""
@@ -232,7 +232,10 @@ FILES = {
     ),
     "seeds": Files(_write_seeds, lambda folder: read_seeds(folder, ["stack_blocks_two"], folder), compared=False),
     "compiled task": Files(_write_compiled, _load_compiled),
-    "tiny policy": Files(_write_tiny, lambda folder: TinyPolicy.from_pretrained(folder).state_dict(), compared=False),
+    "tiny policy": Files(_write_tiny, TinyPolicy.from_pretrained, compared=False, files="config.json"),
+    "weights": Files(
+        _write_tiny, lambda folder: TinyPolicy.from_pretrained(folder).state_dict(), files="*.safetensors"
+    ),
     "OpenVLA checkpoint": Files(
         _write_openvla,
         lambda folder: load_policy("openvla_oft_l1", folder, {"vision_heads": (2, 2)}),

@@ -25,8 +25,8 @@ ACCEPTED, REFUSED, RAW, MISREAD, HANG = "accepted", "refused", "raw error", "mis
 FAILURES = (RAW, MISREAD, HANG)
 REFUSALS = (VLAEnvsError, gym.error.Error)
 """The errors that say what was given, what is valid and what mends it. Every other one is raw."""
-MEMORY = 6 * 2**30
-"""Bytes of addresses that a child may have beside those of its imports."""
+MEMORY = 12 * 2**30
+"""Bytes of addresses that a child may have beside those of its imports: LIBERO's alone are half as many."""
 TIME_LIMIT = 120.0
 """Seconds after which a case hangs; most take milliseconds, but imports and a busy machine take their time."""
 CASES_PER_CHILD = 400

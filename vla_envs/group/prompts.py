@@ -158,6 +158,7 @@ class CurriculumPrompts(PromptSampler):
 
     def learn(self, prompt: Prompt, successes: Sequence[bool]) -> None:
         """Count the group's successes and failures; prompts that are not among those to choose from do not count."""
+        prompt = check_prompt(prompt)
         if prompt in self._rows:
             solved = check_flags("successes", successes)
             outcomes = self._outcomes[self._rows[prompt]]

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, check_path
 from vla_envs.errors import DependencyNotInstalled, MissingAssetsError, RendererUnavailableError
 from vla_envs.files import expanded
 from vla_envs.robotwin.process import PYTHON, RoboTwinProcess, interpreter
@@ -116,7 +116,7 @@ def find_checkout(root: str | Path | None = None) -> Checkout:
     Raises:
         MissingAssetsError: none is named, or there is no RoboTwin.
     """
-    named = root or os.environ.get(ROOT)
+    named = os.environ.get(ROOT) if root is None else str(check_path("root", root))
     if not named:
         raise MissingAssetsError(
             f"Expect the `root` of a RoboTwin checkout, or {ROOT}, actually: neither. Get one with: {CLONE}"

@@ -15,13 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from vla_envs import spec
 from vla_envs.arguments import check_choice, check_flag, check_names, check_number
 from vla_envs.base import Info, Observation, VLAEnv
-from vla_envs.errors import UnknownCameraError, WorkerError
+from vla_envs.errors import UnknownCameraError, UnknownTaskError, WorkerError
 from vla_envs.resampling import lanczos_resize
 from vla_envs.robotwin.checkout import Checkout, choose_drawing, find_checkout
 from vla_envs.robotwin.configuration import HEAD_CAMERA, Configuration, check_cameras, read_configuration
 from vla_envs.robotwin.embodiment import Embodiment
 from vla_envs.robotwin.process import RoboTwinProcess, SimulationError, UnstableSceneError
-from vla_envs.robotwin.seeds import read_seeds, seeds_folder
+from vla_envs.robotwin.seeds import Seeds, read_seeds, seeds_folder
 from vla_envs.robotwin.tasks import TASKS, step_limits, task_ids
 from vla_envs.spec import Prompt
 
@@ -241,11 +241,19 @@ class RoboTwinEnv(VLAEnv):
 
     def num_init_states(self, task_id: int) -> int:
         """How many seeds are known of the task."""
-        return len(self._seeds[self.tasks[task_id]].all)
+        return len(self._seeds_of(task_id).all)
 
     def num_train_states(self, task_id: int) -> int:
         """How many of them train: the list's own."""
-        return len(self._seeds[self.tasks[task_id]].train)
+        return len(self._seeds_of(task_id).train)
+
+    def _seeds_of(self, task_id: int) -> Seeds:
+        if task_id not in self.task_ids:  # their files were not read, nor their limits
+            raise UnknownTaskError(
+                f"Expect the `task_id` to be one that the environment was made for, {self.task_ids}, actually: "
+                f"{task_id}."
+            )
+        return self._seeds[self.tasks[task_id]]
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """The head camera's picture of the last observation: uint8 (240, 320, 3) as configured; None without a

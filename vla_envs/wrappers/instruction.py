@@ -63,11 +63,19 @@ def encode_instruction(instruction: str) -> NDArray[np.uint8]:
 def decode_instructions(encoded: ArrayLike) -> list[str]:
     """What :func:`encode_instruction` made of each instruction, uint8 (B, 256).
 
+    Raises:
+        InvalidArgumentError: something else than bytes of UTF-8.
+
     >>> decode_instructions([encode_instruction("open the drawer")])
     ['open the drawer']
     """
     rows = np.atleast_2d(check_integers("encoded", encoded, 0, 255)).astype(np.uint8)
-    return [row.tobytes().rstrip(b"\0").decode() for row in rows]
+    try:
+        return [row.tobytes().rstrip(b"\0").decode() for row in rows]
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"Expect what `encode_instruction` returned, actually other bytes: {error}."
+        ) from None
 
 
 class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArgs):

@@ -50,11 +50,12 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         observations = dictionary_of(env)
         boxes = {key: space for key, space in observations.items() if isinstance(space, spaces.Box)}
         length = check_integer("length", length, 1, MAX_LENGTH)
+        chosen = _default_keys(boxes) if keys is None else check_names("keys", keys, boxes)
+        if not chosen:
+            raise InvalidArgumentError("Expect `keys` to name at least one key of the observation, actually: none.")
         gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=keys)
         gym.Wrapper.__init__(self, env)
-        self.keys = _default_keys(boxes) if keys is None else check_names("keys", keys, boxes)
-        if not self.keys:
-            raise InvalidArgumentError("Expect `keys` to name at least one key of the observation, actually: none.")
+        self.keys = chosen
         stacked = {key: _stacked(boxes[key], length) for key in self.keys}
         self.observation_space = spaces.Dict({**observations, **stacked})
         self._frames: dict[str, deque[Any]] = {key: deque(maxlen=length) for key in self.keys}
