@@ -373,7 +373,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         if not space.contains(text):
             raise InvalidArgumentError(
                 f"Expect the instruction of task {self.prompt.task_id} of suite {self.suite!r} to have "
-                f"{space.min_length} to {space.max_length} characters of {space.characters!r}, actually: {text!r}."
+                f"{space.min_length} to {space.max_length} characters of {space.characters!r}, actually: {shown(text)}."
             )
 
     def _displace_gripper(self, offset: NDArray[np.float64]) -> None:
@@ -477,5 +477,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 def _check_gripper_offset(value: Any) -> NDArray[np.float64]:
     offset = check_numbers("gripper_offset", value)
     if offset.shape != (3,):
-        raise InvalidArgumentError(f"Expect the `gripper_offset` to be three finite numbers (m), actually: {value!r}.")
+        raise InvalidArgumentError(
+            f"Expect the `gripper_offset` to be three finite numbers (m), actually: {shown(value)}."
+        )
     return offset

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_numbers
+from vla_envs.arguments import check_numbers, shown
 from vla_envs.errors import InvalidArgumentError
 
 VERTICAL = np.array([0.0, 0.0, 1.0])
@@ -44,7 +44,7 @@ def check_camera_offset(value: Sequence[Any]) -> CameraOffset:
     if numbers.shape != (4,) or min(numbers[2:]) <= 0.0:
         raise InvalidArgumentError(
             "Expect the `camera_offset` to be azimuth and elevation (rad) and positive factors on distance and "
-            f"field of view, actually: {value!r}."
+            f"field of view, actually: {shown(value)}."
         )
     return CameraOffset(*numbers.tolist())
 

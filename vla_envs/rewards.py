@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_flags, check_mapping, check_number, check_numbers
+from vla_envs.arguments import check_flags, check_mapping, check_number, check_numbers, shown
 from vla_envs.errors import InvalidArgumentError
 
 LARGEST_ACTION = 1e6
@@ -134,10 +134,10 @@ def _elapsed_share(steps: ArrayLike, max_steps: ArrayLike) -> NDArray[np.float64
     steps, max_steps = check_numbers("steps", steps), check_numbers("max_steps", max_steps)
     _check_alike(steps=steps, max_steps=max_steps)
     if not (max_steps >= 1).all():
-        raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {max_steps.tolist()}.")
+        raise InvalidArgumentError(f"Expect `max_steps` to be at least 1, actually: {shown(max_steps)}.")
     if not ((steps >= 0) & (steps <= max_steps)).all():
         raise InvalidArgumentError(
-            f"Expect `steps` to be from 0 to `max_steps` ({max_steps.tolist()}), actually: {steps.tolist()}."
+            f"Expect `steps` to be from 0 to `max_steps` ({shown(max_steps)}), actually: {shown(steps)}."
         )
     return steps / max_steps
 

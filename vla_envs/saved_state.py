@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vla_envs.arguments import shown
 from vla_envs.errors import InvalidArgumentError
 
 Arrays = dict[str, NDArray[Any]]
@@ -72,6 +73,6 @@ def generator_of(state: Mapping[str, Any]) -> np.random.Generator:
         generator.bit_generator.state = state
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(
-            f"Expect the saved `generator` to be the state of NumPy's PCG64, actually: {state!r}."
+            f"Expect the saved `generator` to be the state of NumPy's PCG64, actually: {shown(state)}."
         ) from error
     return generator

@@ -162,7 +162,7 @@ def vectors(rng: random.Random, folder: Path) -> Case:
     mode = rng.choice(["vector_entry_point"] * 12 + ["sync"] * 4 + ["async"])
     own = GROUPS if mode == "vector_entry_point" else {}
     arguments = {**own, "task_id": 0, "cameras": (), "split": "all"}
-    some = {name: value for name, value in arguments.items() if rng.random() < 0.9 or name == "num_envs"}
+    some = {name: value for name, value in arguments.items() if rng.random() < 0.9 or name in ("num_envs", "cameras")}
 
     def make(num_envs: Any = 2, **given: Any) -> None:
         envs = gym.make_vec("VLA-Tabletop-v0", num_envs, vectorization_mode=mode, max_episode_steps=5, **given)

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vla_envs.arguments import check_callable, check_integer, check_number, generator
+from vla_envs.arguments import check_callable, check_integer, check_number, generator, shown
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory
 
@@ -64,7 +64,7 @@ def says_success(outcome: Outcome) -> bool:
     """
     if not tells_success(outcome):
         raise InvalidArgumentError(
-            f"Expect the outcome to be True, False or a tuple that begins with one of them, actually: {outcome!r}. "
+            f"Expect the outcome to be True, False or a tuple that begins with one, actually: {shown(outcome)}. "
             "Outcomes that do not tell success from failure need the rule 'agreement'."
         )
     return bool(_first(outcome))

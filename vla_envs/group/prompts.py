@@ -19,6 +19,7 @@ from vla_envs.arguments import (
     check_number,
     check_numbers,
     check_sequence,
+    shown,
 )
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
@@ -183,7 +184,7 @@ class CurriculumPrompts(PromptSampler):
             if prompt not in self._rows or counts.shape != (2,) or (counts < 0).any():
                 raise InvalidArgumentError(
                     f"Expect the successes and failures of the same {len(self.prompts)} prompts, "
-                    f"actually: {counts.tolist()} of {prompt}."
+                    f"actually: {shown(counts)} of {prompt}."
                 )
             outcomes[self._rows[prompt]] = counts
         self._outcomes = outcomes
@@ -226,7 +227,7 @@ def check_prompt(value: Any) -> Prompt:
     """Return a pair of integers as a prompt, or raise InvalidArgumentError."""
     pair = check_sequence("prompt", value)
     if len(pair) != 2:
-        raise InvalidArgumentError(f"Expect a prompt to be a task and an initial state, actually: {value!r}.")
+        raise InvalidArgumentError(f"Expect a prompt to be a task and an initial state, actually: {shown(value)}.")
     return Prompt(check_integer("task_id", pair[0], 0), check_integer("init_state_id", pair[1], 0))
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_choice, check_flags, check_integer, generator
+from vla_envs.arguments import check_choice, check_flags, check_integer, generator, shown
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.trajectory import Trajectory, check_trajectories, pairwise_distances
 from vla_envs.rewards import efficiency_reward
@@ -72,7 +72,7 @@ def _check_agrees(agrees: ArrayLike | None, n: int) -> NDArray[np.bool_]:
     checked = check_flags("agrees", [] if agrees is None else agrees)
     if checked.shape != (n,):
         raise InvalidArgumentError(
-            f"Expect `agrees` to be {n} booleans for by='majority_first', actually: {checked.tolist()}."
+            f"Expect `agrees` to be {n} booleans for by='majority_first', actually: {shown(checked)}."
         )
     return checked
 

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
-from vla_envs.arguments import check_integer, check_number, check_numbers
+from vla_envs.arguments import check_integer, check_number, check_numbers, shown
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import MAX_ENVS, TEMPERATURE
 
@@ -64,7 +64,7 @@ def adapt_temperatures(
     """
     checked = check_numbers("temperatures", temperatures)
     if not (checked > 0.0).all():
-        raise InvalidArgumentError(f"Expect positive `temperatures`, actually: {checked.tolist()}.")
+        raise InvalidArgumentError(f"Expect positive `temperatures`, actually: {shown(checked)}.")
     diversity, target = check_number("diversity", diversity, 0.0, 1.0), check_number("target", target, 0.0, 1.0)
     rate = check_number("rate", rate, 0.0)
     limits = check_numbers("bounds", bounds)
@@ -84,7 +84,7 @@ def check_temperatures(temperatures: ArrayLike | None, n: int) -> NDArray[np.flo
     with np.errstate(over="ignore"):  # too large a number is infinite, and refused below
         checked = check_numbers("temperatures", temperatures, finite=False).astype(np.float32)
     if checked.shape != (n,) or not ((checked > 0) & np.isfinite(checked)).all():
-        raise InvalidArgumentError(f"Expect `temperatures` to be {n} positive numbers, actually: {checked.tolist()}.")
+        raise InvalidArgumentError(f"Expect `temperatures` to be {n} positive numbers, actually: {shown(checked)}.")
     return checked
 
 

@@ -21,6 +21,7 @@ from vla_envs.arguments import (
     check_mapping,
     check_seed,
     check_sequence,
+    shown,
 )
 from vla_envs.errors import InvalidActionError, InvalidArgumentError, NonFiniteError
 from vla_envs.group.groups import EPISODE, Call, EnvFns, Groups, LocalSubEnvs, SubEnvs, SubEnvSpec
@@ -221,14 +222,14 @@ class GroupVectorEnv(VectorEnv):
         if self.mode != HOLD:
             raise InvalidArgumentError(
                 f"Expect no `reset_mask` in mode {self.mode!r}, in which groups restart by themselves, "
-                f"actually: {mask.tolist()}. Use mode {HOLD!r}."
+                f"actually: {shown(mask)}. Use mode {HOLD!r}."
             )
         chosen = mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()
         groups = mask.reshape(-1, self.group_size) if chosen else np.zeros((0, 0))
         if not chosen or (groups.any(axis=1) != groups.all(axis=1)).any():
             raise InvalidArgumentError(
                 f"Expect the `reset_mask` to be a bool array ({self.num_envs},) that names whole groups of "
-                f"{self.group_size}, at least one, actually: {mask.tolist()}."
+                f"{self.group_size}, at least one, actually: {shown(mask)}."
             )
         if self._groups.episodes.observations[0] is None and not mask.all():
             raise ResetNeeded("No episode was started: call `reset()` without a `reset_mask` first.")
@@ -491,7 +492,7 @@ def _check_finite(values: Mapping[str, Any], running: NDArray[np.int64], infos: 
             known = [key for key in ("task", "init_state_id", "elapsed_steps") if key in infos]
             where = ", ".join(f"{key} {infos[key][running[row]]}" for key in known)
             raise NonFiniteError(
-                f"Expect a finite `{name}` of every environment, actually: {rows[row].tolist()} at {where}."
+                f"Expect a finite `{name}` of every environment, actually: {shown(rows[row])} at {where}."
             )
 
 

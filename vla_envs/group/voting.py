@@ -21,6 +21,7 @@ from vla_envs.arguments import (
     check_number,
     check_numbers,
     check_sequence,
+    shown,
 )
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group.advantages import NSR, W_REINFORCE, Estimator, group_advantages
@@ -83,7 +84,7 @@ def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
     checked = check_numbers("weights", weights)
     # Each of them may be finite and their sum not.
     if checked.shape != (n,) or not ((checked >= 0.0) & (checked <= np.finfo(np.float64).max / max(n, 1))).all():
-        raise InvalidArgumentError(f"Expect `weights` to be {n} numbers of at least 0, actually: {checked.tolist()}.")
+        raise InvalidArgumentError(f"Expect `weights` to be {n} numbers of at least 0, actually: {shown(checked)}.")
     return checked.tolist()
 
 
@@ -179,7 +180,7 @@ class VoteConfig:
         if self.rule == "denoise" and self.weight is not None:
             raise InvalidArgumentError(
                 "Expect no `weight` for the rule 'denoise', because trajectories do not vote there, "
-                f"actually: {self.weight!r}."
+                f"actually: {shown(self.weight)}."
             )
         self._warn_if_vacuous()
 

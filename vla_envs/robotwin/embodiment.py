@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_choice
+from vla_envs.arguments import check_choice, shown
 from vla_envs.errors import DamagedAssetsError, InvalidArgumentError
 
 LARGEST_TARGET = math.pi
@@ -48,7 +48,7 @@ def choose_robot(embodiment: Embodiment, known: Mapping[str, Any]) -> Robot:
     if len(names) not in (1, 3) or (len(names) == 3 and not _is_distance(names[2])):
         raise InvalidArgumentError(
             "Expect the `embodiment` to be one robot with two arms, or two robots and their distance (m) as in "
-            f"('piper', 'piper', 0.6), actually: {embodiment!r}."
+            f"('piper', 'piper', 0.6), actually: {shown(embodiment)}."
         )
     for name in names[:2]:
         check_choice("embodiment", name, known)
