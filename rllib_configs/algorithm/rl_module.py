@@ -50,6 +50,11 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
     holds.
     """
 
+    comes_with_state = False
+    """Whether the weights that the module is built with mean nothing, and all of them come with a state."""
+    awaits_state = False
+    """Whether they have not come yet."""
+
     def __init__(self, *args: Any, model_config: Any = None, **kwargs: Any) -> None:
         # RLlib's `from_checkpoint` replaces what has a name here.
         super().__init__(*args, model_config=model_config, **kwargs)
@@ -62,7 +67,6 @@ class VLAModule(TorchRLModule, ValueFunctionAPI):
         """
         settings: Any = self.model_config
         self.comes_with_state = settings.get(SAVED, False) and settings["policy"].get("path") is None
-        """Whether the weights that the module is built with mean nothing, and all of them come with a state."""
         self.awaits_state = self.comes_with_state
         with torch.random.fork_rng():
             torch.manual_seed(settings.get("seed", 0))

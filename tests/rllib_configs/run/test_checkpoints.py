@@ -100,14 +100,12 @@ def test_a_damaged_one_is_passed_over_with_a_warning(checkpoints, caplog, damage
 
 
 def test_a_flipped_bit_of_the_best_weights_is_found(checkpoints, policy):
-    """By the checksums alone: the file loads without a complaint, as another policy."""
+    """Before anything is loaded from the checkpoint."""
     policy.save_pretrained(checkpoints.best)
     path = checkpoints.save(policy, training_state(4), state_at(4))
     assert checkpoints.newest().path == path
     weights = path / "best" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + bytes([weights.read_bytes()[-1] ^ 1]))
-    pairs = zip(load_policy("tiny", path=weights.parent).parameters(), policy.parameters(), strict=True)
-    assert not all(torch.equal(*pair) for pair in pairs)
     assert checkpoints.newest().state.iteration == 3
 
 

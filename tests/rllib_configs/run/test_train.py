@@ -137,16 +137,17 @@ def test_both_policies_can_be_loaded(directory):
 
 def test_an_interrupted_run_leaves_no_half_written_policy(directory, monkeypatch):
     """It has a directory of its own, the initial policy whole, and no trained one."""
-    save = policies.tiny.model.save_file
+    write = policies.tiny.model.write_tensors
     second = directory.with_name("small-2")
 
-    def interrupted(tensors, path):
-        if path.parent.parent == second and path.parent.name.startswith(".policy."):
+    def interrupted(path, tensors):
+        scratch = path.parents[1]
+        if scratch.parent == second and scratch.name.startswith(".policy."):
             path.write_bytes(b"half of the weights")
             raise KeyboardInterrupt
-        save(tensors, path)
+        write(path, tensors)
 
-    monkeypatch.setattr(policies.tiny.model, "save_file", interrupted)
+    monkeypatch.setattr(policies.tiny.model, "write_tensors", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(SHRUNKEN.replace(iterations=1), directory.parent)
     assert not (second / "policy").exists()
