@@ -4,7 +4,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
 
 from tests.rllib_configs.setups import reach_config, starts
 from tests.rllib_configs.unlucky import ENV_ID, add_faults
@@ -136,15 +135,6 @@ def test_the_other_runner_does_not_wait_for_a_slow_one(sampler, hold):
         assert len(sampler._results) == 5
         assert len(future.result()) == 12
     assert not sampler.counts
-
-
-@pytest.mark.usefixtures("hold")
-def test_rllib_drops_what_a_slow_runner_samples(pair):
-    """Without a word, after a minute by default; here after less. The last test here: its call is still running."""
-    results = synchronous_parallel_sample(
-        worker_set=pair.env_runner_group, sample_timeout_s=15.0, concat=False, _uses_new_env_runners=True
-    )
-    assert len(results) == 1
 
 
 def test_what_no_runner_could_sample_is_said_at_once(pair):

@@ -393,39 +393,33 @@ def test_a_training_state_goes_on_bit_for_bit(build, tmp_path, estimator):
 
 @pytest.mark.parametrize("runners", [0, 1])
 def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
-    """With the same weights in the learner and at once in the runners, and with the next groups."""
-    algorithm = build(spread(runners, ttrl={"target_diversity": 0.3}))
-    algorithm.train()
-    expected = learner_weights(algorithm)
-    restored = VLAPPO.from_checkpoint(algorithm.save_to_path(tmp_path / "checkpoint"))
-    try:
-        assert_same_weights(learner_weights(restored), expected)
-        assert_same_weights(runner_weights(restored)[0], expected)
-        assert restored.starts.drawn == algorithm.starts.drawn == 8
-        assert restored.temperatures.tolist() == algorithm.temperatures.tolist() == [2.0] * 4
-        assert restored.train()["training_iteration"] == 2
-    finally:
-        restored.stop()
+    """With the same weights in the learner and at once in the runners, with the next groups and the same reference.
 
-
-@pytest.mark.parametrize("runners", [0, 1])
-def test_a_checkpoint_needs_no_folder_of_the_first_policy(build, tmp_path, runners):
-    """The KL goes on from the same reference, in whichever process it is measured."""
+    The directory of the first policy is gone.
+    """
     make_module(seed=5).policy.save_pretrained(tmp_path / "first")
-    config = spread(runners, reference_kl="loss", reference_kl_coeff=0.1)
+    config = spread(runners, ttrl={"target_diversity": 0.3}, reference_kl="loss", reference_kl_coeff=0.1)
     policy = {"kind": "tiny", "path": str(tmp_path / "first")}
     spec = RLModuleSpec(module_class=VLAModule, model_config={"policy": policy, "reference": True})
     algorithm = build(config.rl_module(rl_module_spec=spec))
     algorithm.train()
+    expected = learner_weights(algorithm)
     checkpoint = algorithm.save_to_path(tmp_path / "checkpoint")
     shutil.rmtree(tmp_path / "first")
     modules = MultiRLModule.from_checkpoint(tmp_path / "checkpoint/learner_group/learner/rl_module")
-    for name, value in learner_weights(algorithm).items():
-        np.testing.assert_array_equal(modules[DEFAULT_MODULE_ID].get_state()[name], value)
     restored = VLAPPO.from_checkpoint(checkpoint)
     try:
-        expected, result = algorithm.train()["ttrl"], restored.train()["ttrl"]
-        assert result["reference_kl"] == expected["reference_kl"] != 0.0
+        for weights in (
+            modules[DEFAULT_MODULE_ID].get_state(),
+            learner_weights(restored),
+            *runner_weights(restored)[:1],
+        ):
+            assert_same_weights({name: weights[name] for name in expected}, expected)
+        assert restored.starts.drawn == algorithm.starts.drawn == 8
+        assert restored.temperatures.tolist() == algorithm.temperatures.tolist() == [2.0] * 4
+        result = restored.train()
+        assert result["training_iteration"] == 2
+        assert result["ttrl"]["reference_kl"] == algorithm.train()["ttrl"]["reference_kl"] != 0.0
         again = restored.config.copy(copy_frozen=False)
     finally:
         restored.stop()
