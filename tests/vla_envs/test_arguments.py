@@ -177,7 +177,7 @@ ARGUMENTS = {
     "noisy seed": (lambda value: noisy(env_success, 0.1, value), NO_INTEGERS),
     "select_top_k": (lambda value: select_top_k(value, 1), (None, 5, "abc", [1], [None])),
     "pass_at_k": (lambda value: pass_at_k(5, 1, value), (*NO_INTEGERS, 0, 6)),
-    "trajectory success": (lambda value: Trajectory(value, 1, 2, 0.0), NO_FLAGS),
+    "trajectory success": (lambda value: Trajectory(value, 1, 2, 0.0), (None, 2, 0.5, "yes", float("nan"), [True])),
     "trajectory steps": (lambda value: Trajectory(True, value, 2, 0.0), (*NO_INTEGERS, 3)),
     "trajectory reward": (lambda value: Trajectory(True, 1, 2, value), NO_NUMBERS),
     "rewards": (group_advantages, ("ab", ["1", "0"], [None, 1.0], [[1.0], [0.0, 1.0]], 5)),

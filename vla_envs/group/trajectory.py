@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vla_envs.arguments import check_flags, check_instance, check_integer, check_number, check_numbers, check_sequence
+from vla_envs.arguments import (
+    check_flags,
+    check_instance,
+    check_integer,
+    check_number,
+    check_numbers,
+    check_sequence,
+    shown,
+)
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import MAX_STEPS, Prompt
 
@@ -48,7 +56,8 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         try:
-            check_flags("success", self.success)
+            if check_flags("success", self.success).ndim:
+                raise InvalidArgumentError(f"Expect one `success`, actually: {shown(self.success)}.")
             check_integer("steps", self.steps, 0, check_integer("max_steps", self.max_steps, 1, MAX_STEPS))
             for name in ("task_reward", "env_return", "temperature"):
                 check_number(name, getattr(self, name))
