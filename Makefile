@@ -36,7 +36,8 @@ setup: $(STAMP) ## Create .venv and install everything, again only after a chang
 train: $(STAMP) ## Train a preset: PRESET=libero_ttrl ARGS="--ttrl.n-votes-per-prompt 5"
 	$(BIN)/vla train $(PRESET) $(ARGS)
 
-# A slip of style fails the run at its end, so that it does not hide what the tests say.
+# A slip of style fails the run at its end, so that it does not hide what the tests say. Three processes for two cores: many
+# tests wait for processes of Ray.
 test: $(STAMP) ## Lint and run all tests: ARGS="-k wrappers" selects some
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
 	$(BIN)/pytest -n 3 --dist loadfile $(ARGS) && exit $$lint
