@@ -40,7 +40,7 @@ train: $(STAMP) ## Train a preset: PRESET=libero_ttrl ARGS="--ttrl.n-votes-per-p
 # tests wait for processes of Ray.
 test: $(STAMP) ## Lint and run all tests: ARGS="-k wrappers" selects some
 	@$(MAKE) --no-print-directory lint; lint=$$?; \
-	$(BIN)/pytest -n 3 --dist loadfile $(ARGS) && exit $$lint
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS) && exit $$lint
 
 fuzz: $(STAMP) ## Try 10,000 wrong calls and 2,000 damaged files: ARGS="--only calls:17" one of them
 	$(BIN)/python -m tests.fuzz $(ARGS)
