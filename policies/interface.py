@@ -161,7 +161,7 @@ class Policy(nn.Module, ABC):
         device = next((each.device for each in self.parameters()), torch.device("cpu"))
         here = {key: each.to(device) for key, each in observations.items()}
         sample = self.get_action_and_value(here, greedy=True)
-        check_finite([("log-probabilities of actions", sample.token_logp)], "Look for NaN in weights and observations.")
+        check_computed(sample.token_logp)
         return self.decode(sample.tokens)
 
 
@@ -181,6 +181,11 @@ def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
             "--policy.autocast)."
         )
     return list(trained.values())
+
+
+def check_computed(token_logp: Tensor) -> None:
+    """Raise NonFiniteError where log-probabilities of chosen tokens are none; NaN has a most probable token too."""
+    check_finite([("log-probabilities of actions", token_logp)], "Look for NaN in weights and observations.")
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], instead: str) -> None:

@@ -294,6 +294,14 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             for init_state_id in self.init_states(task_id, self.split)
         )
 
+    def warn_of_open_split(self) -> None:
+        """Warn, once, where no ``split`` was named: before initial states are drawn."""
+        if self._split_is_open:
+            warn_once(
+                "Without a `split` the initial states of evaluation are drawn as well: make the environment with "
+                "split='train' to train, with split='eval' to evaluate, or with split='all' for both."
+            )
+
     def init_states(self, task_id: int, split: str) -> range:
         """The task's initial states of a split."""
         task_id = self._check_task_id(task_id)
@@ -354,12 +362,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
 
     def _choose_prompt(self, task_id: Any, init_state_id: Any) -> Prompt:
         task_id = int(self.np_random.choice(self.task_ids)) if task_id is None else self._check_task_id(task_id)
-        if init_state_id is None and self._split_is_open:
-            warn_once(
-                "Without a `split` the initial states of evaluation are drawn as well: make the environment with "
-                "split='train' to train, with split='eval' to evaluate, or with split='all' for both."
-            )
         if init_state_id is None:
+            self.warn_of_open_split()
             init_state_id = self.np_random.choice(self.init_states(task_id, self.split))
         return Prompt(task_id, self._check_init_state_id(task_id, init_state_id))
 

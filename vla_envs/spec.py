@@ -122,8 +122,14 @@ class SharedTexts(Sequence[str]):
     def __getitem__(self, index: Any) -> Any:
         return self._texts()[index]
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._texts() == tuple(other)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> tuple[str, ...]:
         return self._texts()
+
+    def __reduce__(self) -> tuple[type[tuple[str, ...]], tuple[tuple[str, ...]]]:
+        return tuple, (self._texts(),)
 
     def __repr__(self) -> str:
         return repr(self._texts())

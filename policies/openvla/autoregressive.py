@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from policies.distributions import ActionDistribution
-from policies.interface import ActionSample
+from policies.interface import ActionSample, check_computed
 from policies.openvla.checkpoint import Checkpoint
 from policies.openvla.config import OpenVLAOptions
 from policies.openvla.inputs import Inputs
@@ -35,7 +35,9 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
     @torch.no_grad()
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
         """Return greedy tokens (B, slots), or sampled ones at a ``temperature`` (B, 1)."""
-        return self._decode(inputs, temperature, greedy=temperature is None).tokens
+        sample = self._decode(inputs, temperature, greedy=temperature is None)
+        check_computed(sample.token_logp)
+        return sample.tokens
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from policies.distributions import ActionDistribution, GaussianDistribution
 from policies.heads import BoundedLogStd
+from policies.interface import check_computed
 from policies.openvla.checkpoint import Checkpoint, load_component
 from policies.openvla.config import OpenVLAOptions
 from policies.openvla.inputs import Inputs
@@ -41,7 +42,9 @@ class ParallelOpenVLA(OpenVLAPolicy):
     def generate(self, inputs: Inputs, temperature: Tensor | None = None) -> Tensor:
         """Return greedy tokens (B, slots), or sampled ones at a ``temperature`` (B, 1)."""
         distribution = self._distribution(self._hidden(inputs)).at(temperature)
-        return distribution.mode() if temperature is None else distribution.sample()
+        tokens = distribution.mode() if temperature is None else distribution.sample()
+        check_computed(distribution.log_prob(tokens))
+        return tokens
 
     def distribution_and_value(
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None

@@ -120,6 +120,8 @@ class VLALearner(TorchLearner):
             self._gradient_step(sampled, rows, coefficients, means)
             if self.nonfinite_in_a_row == NONFINITE_STEPS_IN_A_ROW:
                 break  # the driver ends the run
+        else:
+            self._count_ruin(sampled)
         self._log_means(means)
         self.after_gradient_based_update(timesteps=timesteps)
         return self.metrics.reduce()
@@ -168,6 +170,19 @@ class VLALearner(TorchLearner):
             self.metrics.log_value((DEFAULT_MODULE_ID, GRADIENT_NORM), float("nan"), window=1)
         means.count(taken)
         self.nonfinite_in_a_row = 0 if taken else self.nonfinite_in_a_row + 1
+
+    @torch.no_grad()
+    def _count_ruin(self, sampled: Timesteps) -> None:
+        """Count the last step as one that was not finite where the policy computes no number any more.
+
+        Weights of 1e20 are finite: only what follows from them tells. Without the count they would be saved.
+        """
+        lost = 0.0
+        if sampled.episodes:
+            batch = sampled.batch(Rows(np.zeros(1, np.int64), np.zeros(1, np.int64)), self._device)
+            lost = float(not self.policy_module.forward_train(batch)[TOKEN_LOGP].isfinite().all())
+        if any(self._sum_over_learners([lost])):
+            self.nonfinite_in_a_row = max(1, self.nonfinite_in_a_row)
 
     def _is_finite(self, loss: Tensor, gradients: Mapping[Any, Tensor]) -> bool:
         """Whether the loss of all learners and the gradient, which they have added up, are finite."""

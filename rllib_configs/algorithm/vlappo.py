@@ -540,7 +540,7 @@ def _load_training_state(learner: VLALearner, state: Mapping[str, Any]) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _largest(name: str, value: Any) -> Any:

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 
 """How a client of HTTP/2, on which gRPC and so Ray rest, begins: a server answers with its settings."""
 ROOT = Path(__file__).resolve().parents[2]
 """Folder from which this package was imported, and from which workers must import it too."""
+PACKAGE = __name__.partition(".")[0]
 
 
 class _JobConfig(JobConfig):
@@ -63,7 +65,7 @@ def connect() -> None:
     if ray.is_initialized():
         return
     script = Path(sys.argv[0]).resolve().parent
-    settings = import_settings(ROOT, *([script] if str(script) in sys.path else []))
+    settings = import_settings(*_package_folders(), *([script] if str(script) in sys.path else []))
     try:
         with environment_variables(settings), _unterminated():
             ray.init(
@@ -77,6 +79,17 @@ def connect() -> None:
         if not os.environ.get(ADDRESS):
             raise
         raise InvalidArgumentError(_unreachable(error)) from error
+
+
+def _package_folders() -> list[Path]:
+    """The folders that workers must be told of to import this package; none where it is installed.
+
+    A folder that they are told of comes before the standard library, whatever else lies in it.
+    """
+    look = f"import importlib.util; found = importlib.util.find_spec({PACKAGE!r}); print(found.origin if found else '')"
+    variables = {**os.environ, **import_settings()}
+    done = subprocess.run([sys.executable, "-c", look], env=variables, capture_output=True, text=True, check=False)
+    return [] if done.stdout.strip() == str(ROOT / PACKAGE / "__init__.py") else [ROOT]
 
 
 @contextmanager

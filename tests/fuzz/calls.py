@@ -244,15 +244,17 @@ def command(rng: random.Random, folder: Path) -> Case:
     name = rng.choice(list(commands))
 
     def run() -> None:
-        said = io.StringIO()
+        said, code = io.StringIO(), None
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             try:
-                commands[name]()
+                code = commands[name]()
             except SystemExit as end:  # the parser's own way to refuse
-                if end.code not in (0, 1, 2) or not said.getvalue():
-                    raise
+                code = end.code
         if "Traceback" in said.getvalue():
             raise MisreadError(said.getvalue())
+        if code in (1, 2) and said.getvalue():
+            raise errors.InvalidArgumentError(said.getvalue())
+        assert not code, code
 
     return Case(f"vla {name} {shown(words)} {shown(nowhere)}", run)
 

@@ -237,4 +237,6 @@ def _prompts_of(env: gym.Env) -> Sequence[Prompt]:
             f"Expect an environment that lists its `prompts()` for a sampler by name, actually: {env}. "
             "Give a list of prompts, or None to have the environments draw."
         )
+    if hasattr(env.unwrapped, "warn_of_open_split"):
+        env.unwrapped.warn_of_open_split()
     return env.unwrapped.prompts()

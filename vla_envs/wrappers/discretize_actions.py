@@ -89,7 +89,8 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
     ) -> None:
         space = actions_of(env)
         low, high, scaled = _check_quantiles(space, q01, q99, mask)
-        gym.utils.RecordConstructorArgs.__init__(self, q01=q01, q99=q99, mask=mask)
+        # As lists, which a spec can write as JSON.
+        gym.utils.RecordConstructorArgs.__init__(self, q01=_listed(q01), q99=_listed(q99), mask=_listed(mask))
         gym.ActionWrapper.__init__(self, env)
         self._low, self._range, self._scaled = low, high - low, scaled
         self._box = space
@@ -125,6 +126,10 @@ class DiscretizeActions(gym.ActionWrapper, gym.utils.RecordConstructorArgs):
         # The small number is OpenVLA's own, for data in which a number never changes.
         scaled = 2.0 * (action - self._low) / (self._range + 1e-8) - 1.0
         return nearest_tokens(np.where(self._scaled, scaled, action)).reshape(self.action_space.shape)
+
+
+def _listed(values: ArrayLike | None) -> Any:
+    return None if values is None else np.asarray(values).tolist()
 
 
 def _check_quantiles(

@@ -53,7 +53,7 @@ class StackObservations(gym.Wrapper, gym.utils.RecordConstructorArgs):
         chosen = _default_keys(boxes) if keys is None else check_names("keys", keys, boxes)
         if not chosen:
             raise InvalidArgumentError("Expect `keys` to name at least one key of the observation, actually: none.")
-        gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=keys)
+        gym.utils.RecordConstructorArgs.__init__(self, length=length, keys=None if keys is None else list(chosen))
         gym.Wrapper.__init__(self, env)
         self.keys = chosen
         stacked = {key: _stacked(boxes[key], length) for key in self.keys}

@@ -533,6 +533,15 @@ def test_autocast_trains_a_master_copy(load, kind):
     torch.testing.assert_close(scored.token_logp, sampled.token_logp, rtol=0, atol=0.1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_a_number_is_no_action(load, kind):
+    """NaN has a most probable token too."""
+    policy = load(kind)
+    policy.network.language_model.lm_head.weight.data[-300:] = torch.nan
+    with pytest.raises(NonFiniteError, match="Look for NaN in weights"):
+        policy.predict_action([Image.new("RGB", (64, 64))], "open the drawer")
+
+
 def test_weights_that_are_not_finite_are_not_written(load, tmp_path):
     """Nor is anything else of the policy."""
     policy = load("openvla_oft")

@@ -406,6 +406,12 @@ def test_steps_in_a_row_end_the_update(make_learner, episodes):
     assert np.isfinite([results[name] for name in ("policy_loss", "first_ratio_error", "entropy")]).all()
 
 
+def test_finite_weights_that_compute_nothing_count_too(make_learner, episodes):
+    """A step of finite numbers can lead there; what it leaves must not pass for sound."""
+    results = update(make_learner(lr=1e25), episodes)
+    assert (results["nonfinite_steps"], results["num_nonfinite_steps_in_a_row"]) == (0, 1)
+
+
 def test_the_largest_ratio_error_keeps_nan(make_learner, episodes):
     """Whichever micro-batch it is in."""
     episodes[3].extra_model_outputs[TOKEN_LOGP].data[0] = np.nan

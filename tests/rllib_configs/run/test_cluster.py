@@ -93,6 +93,15 @@ os.kill(os.getpid(), signal.SIGTERM)
 HOSTILE = "import pathlib; pathlib.Path(__file__).with_name('executed').touch()"
 
 
+def test_the_folder_of_an_installed_package_is_not_named(monkeypatch):
+    """Processes would import whatever lies in it before the standard library, and people start runs in there."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    look = "import importlib.util as util; print(util.find_spec('rllib_configs').origin)"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False, cwd="/")
+    installed = found.stdout.strip() == str(cluster.ROOT / "rllib_configs" / "__init__.py")
+    assert cluster._package_folders() == ([] if installed else [cluster.ROOT])
+
+
 @pytest.mark.slow
 def test_workers_import_nothing_from_the_working_directory(tmp_path, monkeypatch):
     """Where anyone may have put a file that is named like a module, whatever PYTHONPATH is; and signals stay ours."""

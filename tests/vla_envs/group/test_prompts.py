@@ -1,6 +1,7 @@
 """Prompt samplers."""
 
 import json
+import warnings
 from collections import Counter
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reach_env import ReachEnv, towards_targets
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.errors import InvalidArgumentError, warn_once
 from vla_envs.group import CurriculumPrompts, GroupVectorEnv, SequentialPrompts, UniformPrompts
 from vla_envs.group.prompts import make_sampler
 from vla_envs.spec import Prompt
@@ -19,6 +20,17 @@ PROMPTS = [Prompt(0, 3), Prompt(0, 5), Prompt(1, 3)]
 
 groups = st.lists(st.tuples(st.integers(0, 2), st.lists(st.booleans(), min_size=1, max_size=8)), max_size=30)
 """Indices of prompts, each with the successes of a group."""
+
+
+def test_a_sampler_by_name_warns_of_an_open_split():
+    """It lists the initial states of evaluation with the others."""
+    warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="Without a `split`"):
+        make_sampler("uniform", lambda: gym.make("VLA-Tabletop-v0", cameras=()))
+    warn_once.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make_sampler("uniform", lambda: gym.make("VLA-Tabletop-v0", cameras=(), split="train"))
 
 
 def draws(sampler, n, seed=0):

@@ -154,3 +154,10 @@ def test_a_wrapper_that_needs_numbers_is_refused_outside(name):
     """It would get tokens."""
     with pytest.raises(InvalidArgumentError, match=r"Box action space.*MultiDiscrete"):
         WRAPPERS[name](DiscretizeActions(tabletop()))
+
+
+def test_arrays_of_a_checkpoint_survive_the_json_of_a_spec():
+    """Quantiles come as NumPy's, from a checkpoint's statistics."""
+    env = DiscretizeActions(tabletop(), np.array(Q01), np.array(Q99), np.array(MASK))
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    np.testing.assert_array_equal(again.action(TOKENS[:7]), env.action(TOKENS[:7]))

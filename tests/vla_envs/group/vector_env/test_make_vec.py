@@ -1,5 +1,7 @@
 """``gymnasium.make_vec`` in every vectorization mode."""
 
+import copy
+import pickle
 from contextlib import closing
 
 import gymnasium as gym
@@ -31,6 +33,16 @@ def check(env_id, mode, vector_kwargs=None, **kwargs):
     assert envs.metadata["autoreset_mode"] == AutoresetMode.NEXT_STEP
     alone.close()
     envs.close()
+
+
+def test_texts_in_shared_memory_are_texts():
+    """Where no copy is made they compare, copy and pickle as the tuple that other modes have."""
+    with closing(gym.make_vec("VLA-Tabletop-v0", 2, "async", {"copy": False}, task_id=0, cameras=())) as envs:
+        texts = envs.reset(seed=0)[0]["instruction"]
+        expected = ("put the red cube on the blue plate",) * 2
+        assert texts == expected
+        assert copy.copy(texts) == pickle.loads(pickle.dumps(texts)) == expected
+        assert type(copy.copy(texts)) is tuple
 
 
 @pytest.mark.parametrize("mode", MODES)
