@@ -233,7 +233,8 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     def restore_state(self, state: SavedState) -> None:
         """Go on with a saved episode, whatever this environment ran before; :meth:`observe` gives its observation.
 
-        The state may come from another environment of the same suite, in another process, that ran another task.
+        The state may come from another environment of the same suite, in another process, that ran another task. An
+        environment of ``gymnasium.make`` must have been reset once, or its outermost wrapper refuses to step.
         Wrappers keep what they remember of the episode before: reset them first where they stack or record.
 
         Raises:
