@@ -43,7 +43,7 @@ def check_integer(
         ...
     vla_envs.errors.InvalidArgumentError: Expect the `length` to be an integer of at least 1, actually: True.
     """
-    if _is_integer(value) and int(value) >= lowest and (highest is None or int(value) <= highest):
+    if is_integer(value) and int(value) >= lowest and (highest is None or int(value) <= highest):
         return int(value)
     valid = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
     raise error(f"Expect the `{name}`{of and f' of {of}'} to be an integer {valid}, actually: {shown(value)}.")
@@ -79,7 +79,7 @@ def check_number(
         ...
     vla_envs.errors.InvalidArgumentError: Expect the `p` to be a number from 0 to 1, actually: nan.
     """
-    if _is_integer(value) or isinstance(value, (float, np.floating)):
+    if is_integer(value) or isinstance(value, (float, np.floating)):
         reaches = lowest < value if above else lowest <= value
         stays = value < highest if below else value <= highest
         if reaches and stays and abs(value) <= sys.float_info.max:
@@ -211,7 +211,8 @@ def check_mapping(name: str, value: Any) -> dict[str, Any]:
     return dict(value or {})
 
 
-def _is_integer(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
+    """Whether this is an integer, of Python or NumPy; a bool is none."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 

@@ -46,6 +46,7 @@ from rllib_configs.algorithm.sampled_group import SampledGroup
 from rllib_configs.algorithm.unused import check_unused
 from rllib_configs.config import PPO, TTRL, Experiment
 from rllib_configs.config.training import check_used
+from vla_envs.arguments import is_integer
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
 from vla_envs.group.prompts import SAMPLERS
@@ -540,7 +541,7 @@ def _load_training_state(learner: VLALearner, state: Mapping[str, Any]) -> None:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
+    return is_integer(value) and value >= 1
 
 
 def _largest(name: str, value: Any) -> Any:

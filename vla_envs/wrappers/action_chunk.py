@@ -138,8 +138,12 @@ def executed_actions(space: spaces.Box, action: ArrayLike, info: Mapping[str, An
     >>> executed_actions(chunks, [[0.5, 2.0], [0.0, 0.0], [1.0, 1.0]], {"executed_actions": 1}).tolist()
     [[0.5, 1.0]]
     """
-    clipped = np.clip(np.reshape(np.asarray(action, space.dtype), space.shape), space.low, space.high)
-    return np.atleast_2d(clipped)[: info.get("executed_actions")]
+    return np.atleast_2d(clipped(space, action))[: info.get("executed_actions")]
+
+
+def clipped(space: spaces.Box, action: ArrayLike) -> NDArray:
+    """What ``step`` got, in the shape and type of the action space and within its bounds."""
+    return np.clip(np.reshape(np.asarray(action, space.dtype), space.shape), space.low, space.high)
 
 
 def _behind(wrappers: tuple[type[gym.Wrapper], ...], env: gym.Env, method: str) -> Any | None:

@@ -18,6 +18,7 @@ from vla_envs.arguments import check_numbers, check_path
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
 from vla_envs.files import check_writable
 from vla_envs.spec import FINAL_STATE, action_shape
+from vla_envs.wrappers.action_chunk import clipped
 from vla_envs.wrappers.checks import actions_of
 from vla_envs.wrappers.record.episode import Episode, Origin, load_format, plain
 
@@ -102,8 +103,7 @@ class RecordTrajectory(gym.Wrapper, gym.utils.RecordConstructorArgs):
 
     def _executed(self, action: ArrayLike, executed: int) -> NDArray:
         """The actions as the environment took them: within the bounds, and none that did not run."""
-        space = self._actions
-        taken = np.clip(np.reshape(np.asarray(action, space.dtype), space.shape), space.low, space.high)
+        taken = clipped(self._actions, action)
         if taken.ndim == 2:
             taken[executed:] = taken[executed - 1]
         return taken
