@@ -47,6 +47,10 @@ class FixedLogStd(nn.Module):
 class GaussianHead(nn.Module):
     """Maps features (B, width) to a normal distribution per slot, whose standard deviation no state changes.
 
+    The gradient of each slot's mean is multiplied by the slot's share of the variance, as in the natural gradient of
+    a normal distribution and in arXiv 2203.09168. A log-density alone pulls at a mean by 1 / std: what little noise a
+    gripper has, which is all but certain, would move the shared layers more than the way of the hand does.
+
     Args:
         width: number of features.
         slots: number of tokens in a chunk.
@@ -60,7 +64,7 @@ class GaussianHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> ActionDistribution:
         """Return the distribution over float32 tokens (B, slots)."""
-        return GaussianDistribution(self.mean(hidden), self.log_std())
+        return GaussianDistribution(*self._mean_and_log_std(hidden))
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Return the actions (B, slots) of tokens: the same numbers, clipped to [-1, 1]."""
@@ -69,6 +73,12 @@ class GaussianHead(nn.Module):
     def encode(self, actions: Tensor) -> Tensor:
         """Return the tokens of actions (B, slots): the same numbers."""
         return actions
+
+    def _mean_and_log_std(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = self.mean(hidden), self.log_std()
+        variance = (2.0 * log_std.detach()).exp()
+        fixed = mean.detach()
+        return fixed + variance / variance.mean() * (mean - fixed), log_std
 
 
 class TokenHead(GaussianHead):
@@ -87,7 +97,8 @@ class TokenHead(GaussianHead):
 
     def forward(self, hidden: Tensor) -> ActionDistribution:
         """Return the distribution over int64 tokens (B, slots)."""
-        distance = (self.centers - self.mean(hidden)[..., None]) / self.log_std().exp()[:, None]
+        mean, log_std = self._mean_and_log_std(hidden)
+        distance = (self.centers - mean[..., None]) / log_std.exp()[:, None]
         return TokenDistribution(-0.5 * distance.square())
 
     def decode(self, tokens: Tensor) -> Tensor:

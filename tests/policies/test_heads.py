@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.distributions import GaussianDistribution
 from policies.heads import INITIAL_STD, LEAST_STD, MOST_STD, BoundedLogStd, GaussianHead, TokenHead
 
 HEADS = {"tokens": lambda: TokenHead(8, 6, bins=64), "gaussian": lambda: GaussianHead(8, 6)}
@@ -52,6 +53,28 @@ def test_the_mode_lies_where_the_mean_is(make_head):
     head, hidden = make_head(), torch.randn(16, 8)
     actions = head.decode(head(hidden).mode())
     assert (actions - head.mean(hidden).clamp(-1.0, 1.0)).abs().max() <= 1.0 / 63 + 1e-6
+
+
+@every_head
+def test_a_mean_moves_by_its_share_of_the_variance(make_head):
+    """The gradient of the log-density says (token - mean) / variance; the mean share of all slots is 1."""
+    torch.manual_seed(0)
+    head, hidden = make_head(), torch.randn(1, 8)
+    with torch.no_grad():
+        head.log_std.share_logit.copy_(torch.linspace(-3.0, 3.0, 6))
+    free = torch.zeros(1, 6, requires_grad=True)
+    head.mean.register_forward_hook(lambda module, args, mean: mean + free)
+    tokens = head.encode(torch.full((1, 6), 0.5))
+    distribution = head(hidden)
+    distribution.log_prob(tokens).sum().backward()
+    mean = distribution.normal.mean if isinstance(distribution, GaussianDistribution) else expected(head, distribution)
+    toward = head.decode(tokens) - mean
+    torch.testing.assert_close(free.grad, toward / std_of(head).square().mean(), rtol=1e-4, atol=1e-4)
+
+
+def expected(head, distribution):
+    """The mean of the bins."""
+    return (distribution.log_probs.exp() * head.centers).sum(-1)
 
 
 def test_a_fixed_standard_deviation_is_as_given_and_not_trained():
