@@ -146,7 +146,8 @@ def _solved(environment: EnvironmentConfig, bc: BehaviorCloning, seed: int) -> l
     if not episodes:
         raise InvalidArgumentError(
             f"Expect training states that the scripted expert solves, actually none of "
-            f"{bc.demonstrations_per_task} a task. Find some with: vla seeds TASK"
+            f"{bc.demonstrations_per_task} a task. Give it more time (--environment.max-episode-steps) or disturb it less "
+            "(--bc.noise); of RoboTwin, find some with: vla seeds TASK"
         )
     return episodes
 
@@ -295,7 +296,8 @@ def _replay(stage: Stage, prompt: Prompt, bc: BehaviorCloning, rng: np.random.Ge
 def _ends_well(infos: Mapping[str, Any], prompt: Prompt) -> bool:
     """Whether an episode of an expert ended with a success; says so where it did not."""
     if not infos["success"][0]:
-        _log.warning("The expert does not solve %s (seed %d): no demonstration.", prompt, infos["seed"][0])
+        scene = f" (seed {infos['seed'][0]})" if "seed" in infos else ""  # RoboTwin's
+        _log.warning("The expert does not solve %s%s: no demonstration.", prompt, scene)
     return bool(infos["success"][0])
 
 

@@ -9,6 +9,7 @@ from rllib_configs import presets
 from rllib_configs.config import BehaviorCloning, EnvironmentConfig
 from rllib_configs.run.cloning import collect
 from rllib_configs.run.train import train
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.libero.expert import LiberoExpert
 
 pytestmark = [pytest.mark.libero, pytest.mark.usefixtures("libero_assets")]
@@ -36,6 +37,13 @@ def test_a_row_has_what_the_expert_answers_along_the_way(rows):
 def test_the_last_rows_end_with_the_demonstration(rows):
     """8, 7, ... 1 actions are left."""
     assert rows.mask.sum(1)[-CHUNK:].tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_an_episode_that_fails_is_left_out_and_named(caplog):
+    """Nothing at all is an error that says what to do."""
+    with pytest.raises(InvalidArgumentError, match="--bc.noise"):
+        collect(BLIND.replace(max_episode_steps=CHUNK), BehaviorCloning(demonstrations_per_task=1), seed=0)
+    assert "does not solve Prompt(task_id=8" in caplog.text
 
 
 @pytest.mark.usefixtures("local_ray")
