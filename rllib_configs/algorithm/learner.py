@@ -56,14 +56,15 @@ class VLALearner(TorchLearner):
     _device: Any  # a torch.device; None in RLlib's Learner until it is built
 
     def build(self) -> None:
-        """Build the module, its optimizer and the schedule of the entropy bonus."""
+        """Build the module, its optimizer and the schedules of the learning rate and of the entropy bonus."""
         super().build()
         # A checkpoint of all modules is built from this; RLlib's own names the directory that the policy came from.
         self.module.rl_module_specs[DEFAULT_MODULE_ID] = RLModuleSpec.from_module(self.policy_module)
         self.policy_module.eval()  # forward passes see to that too, but the critic is asked before the first of them
         self.nonfinite_in_a_row = 0
-        self.entropy_coeff = Scheduler(
-            fixed_value_or_schedule=self.config.entropy_coeff, framework="torch", device=self._device
+        self.lr, self.entropy_coeff = (
+            Scheduler(fixed_value_or_schedule=each, framework="torch", device=self._device)
+            for each in (self.config.lr, self.config.entropy_coeff)
         )
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
@@ -76,9 +77,9 @@ class VLALearner(TorchLearner):
         parameters = self.get_parameters(self.module[module_id])
         in_8_bits = config.optimizer == "adam8bit"
         adam = require_extra("bitsandbytes", "adam8bit").optim.Adam8bit if in_8_bits else torch.optim.Adam
-        self.register_optimizer(
-            module_id=module_id, optimizer=adam(parameters), params=parameters, lr_or_lr_schedule=config.lr
-        )
+        Scheduler.validate(fixed_value_or_schedule=config.lr, setting_name="lr", description="learning rate")
+        # Without a schedule of RLlib's, which knows no share of a rate and would report the next one.
+        self.register_optimizer(module_id=module_id, optimizer=adam(parameters), params=parameters)
 
     @property
     def policy_module(self) -> VLAModule:
@@ -98,6 +99,7 @@ class VLALearner(TorchLearner):
         seed: Sequence[int] = (0,),
         kl_coeff: float = 0.0,
         critic_alone: bool = False,
+        lr_share: float = 1.0,
         **kwargs: Any,
     ) -> Any:
         """Several passes over the trajectories, with a gradient step for each minibatch.
@@ -111,6 +113,7 @@ class VLALearner(TorchLearner):
             seed: of the order of the timesteps, the same for all learners.
             kl_coeff: weight of the KL from the reference policy in the loss.
             critic_alone: leave the policy as it is and train the critic's own parameters.
+            lr_share: share of the learning rate that this update takes.
             **kwargs: what RLlib adds; it has no meaning here.
         """
         self.before_gradient_based_update(timesteps=timesteps)
@@ -119,7 +122,9 @@ class VLALearner(TorchLearner):
         self._log_weights_behind(sampled)
         self._weights_seq_no += 1
         self._add_advantages(sampled)
-        self.entropy_coeff.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+        for schedule in (self.lr, self.entropy_coeff):
+            schedule.update(timestep=timesteps.get(NUM_ENV_STEPS_SAMPLED_LIFETIME, 0))
+        self._set_optimizer_lr(self.get_optimizer(), lr_share * float(self.lr.get_current_value()))
         coefficients, means = self._coefficients(kl_coeff), Means()
         for rows in self._minibatches(training_data, seed):
             goes_on = self._gradient_step(sampled, rows, coefficients, means, critic_alone)

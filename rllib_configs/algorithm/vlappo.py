@@ -438,6 +438,7 @@ class VLAPPO(rllib_ppo.PPO):
             seed=[self.starts.seed, self.starts.drawn],
             kl_coeff=self.kl_coeff if self.ppo.reference_kl == "loss" else 0.0,
             critic_alone=self.iteration < self.ppo.vf_warmup_iterations,
+            lr_share=min(1.0, (self.iteration + 1) / (self.ppo.lr_warmup_iterations + 1)),
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
         self._check_steps()

@@ -207,6 +207,15 @@ def test_rllibs_schedules_are_followed(make_learner, episodes):
     np.testing.assert_allclose(seen, [(1e-3, 0.5), (5.05e-4, 0.25), (1e-5, 0.0)], rtol=1e-5)
 
 
+def test_an_update_at_a_share_of_the_learning_rate_steps_as_far_as_at_that_rate(make_learner, episodes):
+    """Which is what it reports, and the next one takes the whole rate again."""
+    shared, small = make_learner(lr=1e-3), make_learner(lr=2.5e-4)
+    assert update(shared, episodes, lr_share=0.25)["default_optimizer_learning_rate"] == pytest.approx(2.5e-4)
+    update(small, episodes)
+    assert_same_parameters(shared, small)
+    assert update(shared, episodes)["default_optimizer_learning_rate"] == pytest.approx(1e-3)
+
+
 def test_without_a_critic_the_values_stay(make_learner, episodes, runner):
     """All else moves."""
     learner = make_learner()

@@ -309,6 +309,14 @@ def test_temperatures_decay_by_a_factor_an_iteration(build):
     assert algorithm.temperatures.tolist() == (LEAST_TEMPERATURE * first).tolist()
 
 
+def test_the_learning_rate_rises_in_the_first_updates(build):
+    """By a third of it after every one of two."""
+    algorithm = build(spread(lr=3e-4, lr_warmup_iterations=2))
+    learned = [algorithm.train()["learners"][DEFAULT_MODULE_ID] for _ in range(4)]
+    rates = [each["default_optimizer_learning_rate"] for each in learned]
+    assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 3e-4])
+
+
 def test_temperatures_without_a_target_stay(build):
     """As the schedule has them."""
     algorithm = build()

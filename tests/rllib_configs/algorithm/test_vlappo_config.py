@@ -38,6 +38,7 @@ OTHER = PPO(
     dynamic_sampling=True,
     max_num_gen_batches=7,
     lr=1e-5,
+    lr_warmup_iterations=3,
     optimizer="adam8bit",
     num_epochs=4,
     minibatch_size=None,
