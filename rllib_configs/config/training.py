@@ -188,8 +188,8 @@ class PPO(Options):
     lr: LearningRate = 3e-4
     """Learning rate of the optimizer."""
     lr_warmup_iterations: NonNegativeInt = 0
-    """Number of first updates whose learning rate is lower and rises towards ``lr``: the first steps of Adam are as long
-    where the gradient is noise as where it is not."""
+    """Number of first updates, in which the learning rate rises towards ``lr``: Adam's first steps are as long where
+    the gradient is all noise."""
     optimizer: Literal["adam", "adam8bit"] = "adam"
     """Optimizer; ``adam8bit`` keeps each of its moments in 8 bits and needs bitsandbytes."""
     num_epochs: PositiveInt = 2

@@ -19,7 +19,7 @@ def tabletop_bc_ppo(**changes: Any) -> Experiment:
         name="tabletop_bc_ppo",
         iterations=10,
         time_limit_minutes=None,
-        environment=preset.environment.replace(task_id=(9, 12)),
+        environment=preset.environment.replace(task_id=(9, 12), max_episode_steps=None),
         policy=DINOv2BertConfig(),
         bc=BehaviorCloning(demonstrations_per_task=5, steps=500),
         ttrl=TTRL(

@@ -146,8 +146,8 @@ def _solved(environment: EnvironmentConfig, bc: BehaviorCloning, seed: int) -> l
     if not episodes:
         raise InvalidArgumentError(
             f"Expect training states that the scripted expert solves, actually none of "
-            f"{bc.demonstrations_per_task} a task. Give it more time (--environment.max-episode-steps) or disturb it less "
-            "(--bc.noise); of RoboTwin, find some with: vla seeds TASK"
+            f"{bc.demonstrations_per_task} a task. Give it more time (--environment.max-episode-steps) or disturb it "
+            "less (--bc.noise); of RoboTwin, find some with: vla seeds TASK"
         )
     return episodes
 

@@ -41,7 +41,7 @@ def test_the_last_rows_end_with_the_demonstration(rows):
 
 def test_an_episode_that_fails_is_left_out_and_named(caplog):
     """Nothing at all is an error that says what to do."""
-    with pytest.raises(InvalidArgumentError, match="--bc.noise"):
+    with pytest.raises(InvalidArgumentError, match=r"--bc\.noise"):
         collect(BLIND.replace(max_episode_steps=CHUNK), BehaviorCloning(demonstrations_per_task=1), seed=0)
     assert "does not solve Prompt(task_id=8" in caplog.text
 
