@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rllib_configs.config import PPO, TTRL, BehaviorCloning, DINOv2BertConfig, Evaluation, Experiment, Resources
-from rllib_configs.presets.tabletop_ttrl import tabletop_ttrl
+from rllib_configs.config import (
+    PPO,
+    TTRL,
+    BehaviorCloning,
+    DINOv2BertConfig,
+    EnvironmentConfig,
+    Evaluation,
+    Experiment,
+    Resources,
+)
 
 
 def tabletop_bc_ppo(**changes: Any) -> Experiment:
@@ -14,12 +22,10 @@ def tabletop_bc_ppo(**changes: Any) -> Experiment:
     The critic is trained alone first, an update ends at a KL of 0.02, and the standard deviation of the actions decays
     from 0.1. Pretrained encoders (``policy.vision``, ``policy.text``) want a lower ``ppo.lr``, such as 3e-6.
     """
-    preset = tabletop_ttrl()
-    return preset.replace(
+    return Experiment(
         name="tabletop_bc_ppo",
         iterations=10,
-        time_limit_minutes=None,
-        environment=preset.environment.replace(task_id=(9, 12), max_episode_steps=None),
+        environment=EnvironmentConfig(id="VLA-Tabletop-v0", task_id=(9, 12)),
         policy=DINOv2BertConfig(),
         bc=BehaviorCloning(demonstrations_per_task=5, steps=500),
         ttrl=TTRL(
