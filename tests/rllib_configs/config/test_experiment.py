@@ -22,6 +22,7 @@ from rllib_configs.config import (
     Resources,
     TinyPolicyConfig,
 )
+from rllib_configs.config.environment import DECIDED, OPTIONS
 from tests import two_arm_env
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import NSR
@@ -222,7 +223,10 @@ class TestFile:
                 EnvironmentConfig,
                 task_id=st.none() | st.integers(0, 9) | st.lists(st.integers(0, 9)),
                 cameras=st.lists(st.sampled_from(["agentview", "wrist"]), unique=True),
-                env_kwargs=st.dictionaries(st.text(), st.none() | st.booleans() | st.text() | st.tuples(st.integers())),
+                env_kwargs=st.dictionaries(
+                    st.text().filter(lambda name: name not in {*OPTIONS, *DECIDED}),
+                    st.none() | st.booleans() | st.text() | st.tuples(st.integers()),
+                ),
                 wrappers=st.sampled_from([(), ("PerturbObservations(noise=True)",)]),
             ),
             policy=st.builds(TinyPolicyConfig, path=st.none() | st.text())
