@@ -30,7 +30,7 @@ import vla_envs  # noqa: F401  (registers the environments)
 from policies.tiny import TinyConfig
 from policies.tiny.model import InstructionEncoder, KeyPointEncoder
 from vla_envs.errors import UnsupportedError
-from vla_envs.spec import ACTION_DIM, IMAGE, STATE, init_states_of
+from vla_envs.spec import ACTION_DIM, IMAGE, STATE
 from vla_envs.wrappers import ActionChunk, EfficiencyReward, TokenizeInstruction
 from vla_envs.wrappers.instruction import INSTRUCTION_TOKENS
 
@@ -191,7 +191,7 @@ def update(loss_module: ClipPPOLoss, optimizer: torch.optim.Optimizer, batch: Te
 def evaluate(actor: ProbabilisticActor, args: Args) -> float:
     """Success rate of the mean action, an episode from each of some initial states that training never draws."""
     env = make_env(args, "eval")
-    held_out = init_states_of("eval", env.unwrapped.num_init_states(args.task_id))
+    held_out = env.unwrapped.init_states(args.task_id, "eval")
     successes = []
     with set_exploration_type(ExplorationType.DETERMINISTIC):
         for init_state_id in held_out[: args.eval_episodes]:

@@ -327,7 +327,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
                 "split='train' to train, with split='eval' to evaluate, or with split='all' for both."
             )
 
-    def init_states(self, task_id: int, split: str) -> range:
+    def init_states(self, task_id: int, split: str) -> Sequence[int]:
         """The task's initial states of a split."""
         task_id = self._check_task_id(task_id)
         return spec.init_states_of(split, self.num_init_states(task_id), self.num_train_states(task_id))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_names
+from vla_envs.arguments import check_integer, check_names
 from vla_envs.base import Observation, VLAEnv
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError
@@ -18,7 +18,7 @@ from vla_envs.tabletop import goals
 from vla_envs.tabletop.expert import Expert
 from vla_envs.tabletop.goals import Goal
 from vla_envs.tabletop.renderer import Renderer
-from vla_envs.tabletop.scenes import NUM_INIT_STATES, SCENES, initial_world
+from vla_envs.tabletop.scenes import EVAL_STATES, NUM_INIT_STATES, SCENES, initial_world
 from vla_envs.tabletop.tasks import TASKS
 from vla_envs.tabletop.things import Movable
 from vla_envs.tabletop.world import World
@@ -27,6 +27,8 @@ CAMERAS = ("agentview", "wrist")
 
 RENDER_SIZE = 256
 """Smallest side of ``render()``'s image in pixels."""
+MOST_INIT_STATES = 2**20
+"""Most initial states of a task."""
 
 
 class TabletopEnv(VLAEnv):
@@ -34,8 +36,8 @@ class TabletopEnv(VLAEnv):
 
     **Scene.** Colored cubes, cylinders and balls, plates, bowls, painted squares and a cabinet
     with a drawer on a table of 0.4 m x 0.4 m. Several tasks share a scene and its initial states,
-    so that the instruction is needed to know what to do. Initial states 0-49 of every task are
-    for training, 50-99 for evaluation.
+    so that the instruction is needed to know what to do. Initial states 50-99 of every task are
+    for evaluation, all others for training.
 
     **Observation.** ``image`` and, when asked for, ``wrist_image``: uint8 (image_size,
     image_size, 3). ``state``: float32 (8,), grip point (m), axis-angle of the hand (rad, (pi, 0, 0)
@@ -55,6 +57,8 @@ class TabletopEnv(VLAEnv):
         cameras: of ``"agentview"`` and ``"wrist"``; a plain name is one camera.
         split: ``"train"``, ``"eval"`` or ``"all"``; None is ``"all"`` with a warning.
         max_episode_steps: step limit; None takes the task's own.
+        num_init_states: number of initial states of each task, at least 100. Those from 100 on
+            train too: a policy that trains on fifty starts learns them by heart.
         render_mode: None or ``"rgb_array"``: the main camera at 256 x 256 pixels, or at
             ``image_size`` if that is larger.
 
@@ -80,6 +84,7 @@ class TabletopEnv(VLAEnv):
         cameras: str | Sequence[str] = ("agentview",),
         split: str | None = None,
         max_episode_steps: int | None = None,
+        num_init_states: int = NUM_INIT_STATES,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(
@@ -92,6 +97,7 @@ class TabletopEnv(VLAEnv):
         )
         cameras = check_names("cameras", cameras, CAMERAS, UnknownCameraError)
         size = spec.check_image_size(image_size)
+        self._num_init_states = check_integer("num_init_states", num_init_states, NUM_INIT_STATES, MOST_INIT_STATES)
         self.cameras = cameras
         self.observation_space = spec.observation_space([spec.CAMERA_KEYS[each] for each in self.cameras], size)
         self.action_space = spec.action_space()
@@ -106,7 +112,18 @@ class TabletopEnv(VLAEnv):
 
     def num_init_states(self, task_id: int) -> int:
         """How many initial states the task has."""
-        return NUM_INIT_STATES
+        return self._num_init_states
+
+    def num_train_states(self, task_id: int) -> int:
+        """How many of the task's initial states train: all but those of evaluation."""
+        return self._num_init_states - len(EVAL_STATES)
+
+    def init_states(self, task_id: int, split: str) -> Sequence[int]:
+        """The task's initial states of a split."""
+        every = super().init_states(task_id, "all")
+        if split == "train":
+            return [state for state in every if state not in EVAL_STATES]
+        return EVAL_STATES if split == "eval" else super().init_states(task_id, split)
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
         """Those of ``task_ids`` that share the task's scene and initial states."""

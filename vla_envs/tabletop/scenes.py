@@ -17,7 +17,9 @@ from vla_envs.tabletop.things import Bowl, Cabinet, Drawer, Handle, Movable, Pla
 from vla_envs.tabletop.world import World
 
 NUM_INIT_STATES = 100
-"""Initial states of every task: 0-49 train, 50-99 evaluate."""
+"""Initial states of every task, unless there shall be more."""
+EVAL_STATES = range(50, 100)
+"""Those that evaluate; all others train."""
 
 SEED = 20250
 """First word of every initial state's seed; another number would be another set of layouts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import vla_envs  # noqa: F401  (registers the ids)
 from vla_envs import spec
-from vla_envs.errors import UnknownCameraError
+from vla_envs.errors import InvalidArgumentError, UnknownCameraError, UnknownInitStateError
 from vla_envs.tabletop import Expert, TabletopEnv
 from vla_envs.tabletop.scenes import NUM_INIT_STATES
 from vla_envs.tabletop.tasks import TASKS
@@ -75,6 +76,27 @@ def test_splits_have_fifty_states_each() -> None:
     assert len(TabletopEnv(task_id=0, split="train").prompts()) == 50
     assert len(TabletopEnv(task_id=[0, 3], split="eval").prompts()) == 100
     assert len(TabletopEnv().prompts()) == NUM_INIT_STATES * len(TASKS)
+
+
+def test_more_initial_states_train() -> None:
+    """Those beyond the first hundred train, and the same fifty evaluate as without them."""
+    few, many = TabletopEnv(task_id=4), TabletopEnv(task_id=4, num_init_states=130)
+    assert set(many.init_states(4, "train")) == set(few.init_states(4, "train")) | set(range(100, 130))
+    assert list(many.init_states(4, "eval")) == list(few.init_states(4, "eval")) == list(range(50, 100))
+    assert list(many.init_states(4, "all")) == list(range(130))
+    start = {"options": {"init_state_id": 77}}
+    np.testing.assert_array_equal(few.reset(**start)[0]["image"], many.reset(**start)[0]["image"])
+    for init_state_id, split in ((49, "train"), (50, "eval"), (99, "eval"), (100, "train"), (129, "train")):
+        assert many.reset(options={"init_state_id": init_state_id})[1]["split"] == split
+    with pytest.raises(UnknownInitStateError, match="0 to 129"):
+        many.reset(options={"init_state_id": 130})
+
+
+@pytest.mark.parametrize("number", [99, 2**20 + 1, 100.5, True, "100"])
+def test_number_of_initial_states_is_checked(number: Any) -> None:
+    """The states that evaluate are always there."""
+    with pytest.raises(InvalidArgumentError, match=r"`num_init_states` .* 100 to 1048576"):
+        TabletopEnv(num_init_states=number)
 
 
 @pytest.mark.parametrize("task_id", range(len(TASKS)))

@@ -11,24 +11,30 @@ FINE_MESH = 1000
 CELLS = 64
 """Cells along the longest side of a mesh: with fewer, the labels of LIBERO's groceries become unreadable."""
 MAX_CELL = 0.005
-"""Largest side of a cell in m: about a pixel and a half of a 256-pixel agentview, also for a table or a room."""
+"""Largest side of a cell in m: about a pixel and a half of an agentview, also for a table or a room."""
+IMAGE_SIZE = 256
+"""Side in pixels of the images for which these cells are: those of smaller images are larger in proportion."""
 SAME_PLACE = 2**-20
 """Side of the cells that hold a single point, as a fraction of the longest side of a mesh."""
 
 
-def simplify_meshes(model: mujoco.MjModel) -> None:
+def simplify_meshes(model: mujoco.MjModel, image_size: int) -> None:
     """Give the finely meshed shapes of ``model`` fewer faces, except those that anything collides with.
 
     Call it before the model is uploaded to a renderer.
+
+    Args:
+        model: changed in place.
+        image_size: height and width of the images in pixels; the smaller, the fewer faces.
     """
     has_mesh = model.geom_type == mujoco.mjtGeom.mjGEOM_MESH
     collides = (model.geom_contype | model.geom_conaffinity) != 0
     fine = np.flatnonzero(model.mesh_facenum > FINE_MESH)
     for mesh in np.setdiff1d(fine, model.geom_dataid[has_mesh & collides]):
-        _simplify(model, mesh)
+        _simplify(model, mesh, IMAGE_SIZE / image_size)
 
 
-def _simplify(model: mujoco.MjModel, mesh: int) -> None:
+def _simplify(model: mujoco.MjModel, mesh: int, coarseness: float) -> None:
     """Merge the vertices of a cluster into their mean, and drop the faces that this collapses.
 
     That is vertex clustering (Rossignac and Borrel 1993). Corners keep their normals and texture
@@ -38,7 +44,7 @@ def _simplify(model: mujoco.MjModel, mesh: int) -> None:
     vertices = model.mesh_vert[start : start + model.mesh_vertnum[mesh]]
     start, count = model.mesh_faceadr[mesh], model.mesh_facenum[mesh]
     faces = model.mesh_face[start : start + count]
-    clusters = _clusters(vertices, faces)
+    clusters = _clusters(vertices, faces, coarseness)
     means = [np.bincount(clusters, weights=axis) / np.bincount(clusters) for axis in vertices.T]
     vertices[:] = np.stack(means, axis=1)[clusters]
 
@@ -49,7 +55,7 @@ def _simplify(model: mujoco.MjModel, mesh: int) -> None:
     model.mesh_facenum[mesh] = len(kept)
 
 
-def _clusters(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.intp]:
+def _clusters(vertices: NDArray[np.float32], faces: NDArray[np.int32], coarseness: float) -> NDArray[np.intp]:
     """(V,): the number of the cluster, counted from 0 without gaps, of each vertex (V, 3).
 
     A cluster is what is in one cell of a grid, but a point on an open edge is one by itself: moved,
@@ -57,7 +63,7 @@ def _clusters(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArra
     """
     longest = float(np.ptp(vertices, axis=0).max())
     points = _numbered(_cells(vertices, longest * SAME_PLACE))
-    cells = _cells(vertices, min(longest / CELLS, MAX_CELL))
+    cells = _cells(vertices, coarseness * min(longest / CELLS, MAX_CELL))
     is_open = np.isin(points, _open_points(points[faces]))
     return _numbered(np.where(is_open, -1 - points, cells))
 

@@ -63,7 +63,7 @@ class Renderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         if simplified_meshes:
-            simplify_meshes(model)
+            simplify_meshes(model, image_size)
         with gl.drawing():
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections import Counter
 
 import numpy as np
@@ -62,14 +63,24 @@ def open_edges(corners) -> set[frozenset[tuple[float, ...]]]:
 def test_only_fine_meshes_that_nothing_touches(model):
     before = model.mesh_facenum.copy()
     assert before[0] > FINE_MESH > before[2]
-    simplify_meshes(model)
+    simplify_meshes(model, 256)
     assert model.mesh_facenum[0] < before[0] / 2
     np.testing.assert_array_equal(model.mesh_facenum[1:], before[1:])
 
 
-def test_a_closed_surface_stays_closed_and_in_place(model):
+def test_smaller_images_have_fewer_faces(model):
+    faces = []
+    for image_size in (256, 128, 64):
+        few = copy.deepcopy(model)
+        simplify_meshes(few, image_size)
+        faces.append(few.mesh_facenum[0])
+    assert faces[0] > 2 * faces[1] > 4 * faces[2] > 0
+
+
+@pytest.mark.parametrize("image_size", [128, 256])
+def test_a_closed_surface_stays_closed_and_in_place(model, image_size):
     before = area(corners(model, 0))
-    simplify_meshes(model)
+    simplify_meshes(model, image_size)
     assert area(corners(model, 0)) == pytest.approx(before, rel=0.05)
     assert not open_edges(corners(model, 0))
 
@@ -78,6 +89,6 @@ def test_the_edge_of_an_open_surface_stays_where_it_is(model):
     """Other parts of the mesh may begin there."""
     model.mesh_facenum[0] //= 2  # a half of the torus
     before = open_edges(corners(model, 0))
-    simplify_meshes(model)
+    simplify_meshes(model, 256)
     assert model.mesh_facenum[0] > 0
     assert before <= open_edges(corners(model, 0))
