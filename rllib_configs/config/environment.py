@@ -121,7 +121,9 @@ class EnvironmentConfig(Options):
             "max_episode_steps": self.max_episode_steps,
             **{key: absolute(value) if _is_path(value) else value for key, value in self.env_kwargs.items()},
         }
-        return {"split": split, **{key: value for key, value in given.items() if value is not None}}
+        # An environment whose own default is a single task takes all of them by None.
+        every_task = {"task_id": None} if self._takes("task_id") else {}
+        return {"split": split, **every_task, **{key: value for key, value in given.items() if value is not None}}
 
     def make(self, split: str, render_mode: str | None = None) -> gym.Env:
         """The environment without wrappers, over the initial states of ``split``."""
@@ -172,23 +174,24 @@ class EnvironmentConfig(Options):
             InvalidArgumentError: the environment has no such keyword, or the id names no module.
             gymnasium.error.Error: no such id is registered.
         """
-        creator: Any
         try:
-            creator = find_spec(self.qualified_id).entry_point
+            unknown = [f"`{key}`" for key in self.kwargs("train") if not self._takes(key)]
         except ModuleNotFoundError as error:
             raise InvalidArgumentError(
                 f"Expect the `environment.id` to be an id, or module:id, actually: {self.id!r} ({error})."
             ) from error
-        if isinstance(creator, str):
-            creator = load_env_creator(creator)
-        options = inspect.signature(creator).parameters
-        if any(each.kind is each.VAR_KEYWORD for each in options.values()):
-            return
-        unknown = [f"`{key}`" for key in self.kwargs("train") if key not in options]
         if unknown:
             raise InvalidArgumentError(
                 f"Expect an environment with the option {', '.join(unknown)}, actually: {self.id!r}, which has none."
             )
+
+    def _takes(self, keyword: str) -> bool:
+        """Whether the environment has the keyword, as far as can be seen without making it."""
+        creator: Any = find_spec(self.qualified_id).entry_point
+        if isinstance(creator, str):
+            creator = load_env_creator(creator)
+        parameters = inspect.signature(creator).parameters
+        return keyword in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
     def policy_config(self) -> dict[str, Any]:
         """What the environment determines of a fresh policy's configuration; one is made to see its spaces.

@@ -41,7 +41,13 @@ def wrappers_of(env):
 class TestKeywords:
     def test_unset_options_are_left_to_the_environment(self):
         """Not every id has suites."""
-        assert EnvironmentConfig().kwargs("eval") == {"split": "eval", "image_size": 64, "cameras": ("agentview",)}
+        given = {"split": "eval", "task_id": None, "image_size": 64, "cameras": ("agentview",)}
+        assert EnvironmentConfig().kwargs("eval") == given
+
+    def test_no_task_is_every_task(self):
+        """The default of an environment may be a single one; those without the keyword are left alone."""
+        assert EnvironmentConfig(id="VLA-Libero-v0").kwargs("train")["task_id"] is None
+        assert "task_id" not in EnvironmentConfig(id=two_arm_env.ENV_ID).kwargs("train")
 
     def test_those_of_a_simulator_reach_it(self):
         given = {"task": ["a", "b"], "shadows": False}

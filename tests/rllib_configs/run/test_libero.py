@@ -39,6 +39,11 @@ def test_the_last_rows_end_with_the_demonstration(rows):
     assert rows.mask.sum(1)[-CHUNK:].tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
+def test_no_task_is_the_whole_suite():
+    """LIBERO's environments would take the first task by themselves."""
+    assert BLIND.replace(task_id=None).make("eval").unwrapped.task_ids == tuple(range(10))
+
+
 def test_an_episode_that_fails_is_left_out_and_named(caplog):
     """Nothing at all is an error that says what to do."""
     with pytest.raises(InvalidArgumentError, match=r"--bc\.noise"):
