@@ -59,3 +59,17 @@ def spatial_softmax(maps: Tensor) -> Tensor:
     x = torch.linspace(-1.0, 1.0, width, device=maps.device)
     y = torch.linspace(-1.0, 1.0, height, device=maps.device)
     return torch.cat([(weights.sum(2) * x).sum(-1), (weights.sum(3) * y).sum(-1)], dim=-1)
+
+
+def check_patches_fill(height: int, width: int, patch_size: int) -> None:
+    """Raise where square patches do not fill an image, whose border a policy would not see.
+
+    Raises:
+        InvalidArgumentError: the sides are no multiples of a patch's.
+    """
+    if height % patch_size or width % patch_size:
+        nearest = max(1, round(width / patch_size)) * patch_size
+        raise InvalidArgumentError(
+            f"Expect images whose sides are multiples of the {patch_size} pixels of a patch, such as "
+            f"--environment.image-size {nearest}, actually: {height} x {width}."
+        )

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel, Dinov2Config, Dinov2Model
 from policies.dinov2_bert.config import TextConfig, VisionConfig
 from policies.dinov2_bert.pretrained import pretrained_model
 from policies.dinov2_bert.wordpieces import PAD, wordpiece_tokenizer
-from vla_envs.errors import InvalidArgumentError
+from policies.layers import check_patches_fill
 from vla_envs.wrappers.instruction import decode_instructions
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -49,24 +49,11 @@ class VisionEncoder(nn.Module):
             InvalidArgumentError: the sides of the images are no multiples of a patch's.
         """
         height, width = images.shape[1:3]
-        self.check_sides(height, width)
+        check_patches_fill(height, width, self.patch_size)
         # NHWC storage read as NCHW is PyTorch's channels_last: no copy is needed.
         pixels = ((images.float() / 255.0 - self.mean) / self.std).permute(0, 3, 1, 2)
         patches = self.model(pixels).last_hidden_state[:, 1:]
         return patches.unflatten(1, (height // self.patch_size, width // self.patch_size))
-
-    def check_sides(self, height: int, width: int) -> None:
-        """Raise where the patches do not fill an image.
-
-        Raises:
-            InvalidArgumentError: the sides are no multiples of a patch's.
-        """
-        if height % self.patch_size or width % self.patch_size:
-            nearest = max(1, round(width / self.patch_size)) * self.patch_size
-            raise InvalidArgumentError(
-                f"Expect images whose sides are multiples of the {self.patch_size} pixels of a patch, such as "
-                f"--environment.image-size {nearest}, actually: {height} x {width}."
-            )
 
 
 class TextEncoder(nn.Module):

@@ -12,7 +12,7 @@ from policies.dinov2_bert.config import Architecture, DINOv2BertOptions, Trainin
 from policies.dinov2_bert.encoders import TextEncoder, VisionEncoder
 from policies.dinov2_bert.pretrained import architecture
 from policies.heads import GaussianHead
-from policies.layers import ScaledState, hidden_layers, spatial_softmax, value_head
+from policies.layers import ScaledState, check_patches_fill, hidden_layers, spatial_softmax, value_head
 from policies.lora import add_adapters
 from policies.waypoint import WayPoint
 from vla_envs.spec import STATE
@@ -89,7 +89,7 @@ class DINOv2BertPolicy(ConfiguredPolicy):
 
     def check_image_sides(self, height: int, width: int) -> None:
         """Raise where the sides of images are no multiples of a patch's."""
-        self.vision.check_sides(height, width)
+        check_patches_fill(height, width, self.vision.patch_size)
 
     def _features(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Return what the way point and the trunk are computed from, (B, F)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from policies.configured import ConfiguredPolicy
 from policies.heads import GaussianHead, TokenHead
-from policies.layers import ScaledState, hidden_layers, spatial_softmax, value_head
+from policies.layers import ScaledState, check_patches_fill, hidden_layers, spatial_softmax, value_head
 from policies.tiny.config import TinyConfig
 from policies.waypoint import WayPoint
 from vla_envs.spec import STATE
@@ -62,6 +62,10 @@ class TinyPolicy(ConfiguredPolicy):
             self.action_head = TokenHead(config.hidden, self.slots, config.bins)
         self.value_head = value_head(config.hidden)
 
+    def check_image_sides(self, height: int, width: int) -> None:
+        """Raise where the sides of images are no multiples of a patch's."""
+        check_patches_fill(height, width, self.config.patch_size)
+
     def _features(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Return what the way point and the trunk are computed from, (B, F)."""
         language = self.language(observations[INSTRUCTION_TOKENS])
@@ -90,9 +94,9 @@ class KeyPointEncoder(nn.Module):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
-        channels, patch = config.channels, config.patch_size
-        self.heads = config.heads
-        self.patches = nn.Conv2d(3, channels, patch, stride=patch)
+        channels = config.channels
+        self.heads, self.patch_size = config.heads, config.patch_size
+        self.patches = nn.Conv2d(3, channels, self.patch_size, stride=self.patch_size)
         self.context = nn.Sequential(
             nn.ReLU(),
             nn.Conv2d(channels, channels, 3, padding=1),
@@ -104,6 +108,8 @@ class KeyPointEncoder(nn.Module):
 
     def forward(self, image: Tensor, language: Tensor) -> Tensor:
         """Return the key points (B, 2 * heads)."""
+        _, height, width, _ = image.shape
+        check_patches_fill(height, width, self.patch_size)
         # NHWC storage read as NCHW is PyTorch's channels_last: no copy is needed.
         patches = self.patches(image.permute(0, 3, 1, 2).float() / 127.5 - 1.0)
         maps = patches + self.context(patches)

@@ -12,7 +12,7 @@ from pydantic import Field
 from policies.dinov2_bert.config import Architecture, LoraRank, Std, Training
 from policies.openvla.config import PLATFORMS, OpenVLAOptions, saved_options
 from policies.options import Options
-from policies.tiny.config import TinyConfig
+from policies.tiny.config import Head, Size, TinyConfig
 from rllib_configs.config.environment import EnvironmentConfig, absolute
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import expanded
@@ -36,28 +36,37 @@ class TinyPolicyConfig(Options):
     path: str | None = None
     """Directory of a checkpoint or of a run to start from; None starts afresh, from demonstrations where there are
     any."""
-    head: Literal["tokens", "gaussian"] | None = None
+    head: Head | None = None
     """Whether a fresh policy chooses among bins of each number of an action (``tokens``, as None does) or draws the
     numbers from normal distributions; a checkpoint has its own head."""
+    patch_size: Size | None = None
+    """Side in pixels of the patches into which a fresh policy divides an image; None takes 4, a checkpoint has its
+    own."""
     kind: Annotated[Literal["tiny"], tyro.conf.Suppress] = "tiny"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None and self.head is not None:
-            raise InvalidArgumentError(
-                f"Expect `policy.head` without `policy.path`, whose checkpoint has a head of its own, actually: "
-                f"{self.head!r} with {self.path}. Leave one of them out."
-            )
+        for name, value in self._fresh().items():
+            if self.path is not None:
+                raise InvalidArgumentError(
+                    f"Expect `policy.{name}` without `policy.path`, whose checkpoint has one of its own, actually: "
+                    f"{value!r} with {self.path}. Leave one of them out."
+                )
 
     def load_keywords(self, environment: EnvironmentConfig) -> dict[str, Any]:
         """Keywords of :func:`policies.registry.load_policy` for a policy of this environment."""
         if self.path is not None:
             return {"kind": self.kind, "path": policy_folder(self.path)}
-        return {"kind": self.kind, "config": {"head": self.head or "tokens", **environment.policy_config()}}
+        return {"kind": self.kind, "config": {**self._fresh(), **environment.policy_config()}}
+
+    def _fresh(self) -> dict[str, Any]:
+        """What was said of a fresh policy."""
+        said = {"head": self.head, "patch_size": self.patch_size}
+        return {name: value for name, value in said.items() if value is not None}
 
     def saved_at(self, path: Path) -> TinyPolicyConfig:
         """The same for the directory that the policy was saved in."""
-        return self.replace(path=absolute(str(path)), head=None)
+        return TinyPolicyConfig(path=absolute(str(path)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from policies.tiny import TinyConfig, TinyPolicy
 from tests.policies.observations import CONFIG, GAUSSIAN, fresh_policy, observe, outputs_of
-from vla_envs.errors import NonFiniteError
+from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.wrappers import ActionChunk, ActionHistory, TokenizeInstruction
 
 HALF_A_BIN = 1.0 / (CONFIG.bins - 1)
@@ -53,6 +53,12 @@ def test_slots_are_action_after_action():
     each = torch.zeros(1, 21, dtype=torch.int64)
     each[:, 7:14] = CONFIG.bins - 1
     assert POLICY.decode(each)[0, :, 0].tolist() == [-1.0, 1.0, -1.0]
+
+
+def test_images_that_no_patches_fill_are_refused():
+    """Their border would not be seen."""
+    with pytest.raises(InvalidArgumentError, match=r"multiples of the 4 .*image-size 16, actually: 18 x 18"):
+        fresh_policy().act(observe(2) | {"image": torch.zeros(2, 18, 18, 3, dtype=torch.uint8)})
 
 
 @pytest.mark.parametrize("key", ["image", "state", "instruction_tokens"])

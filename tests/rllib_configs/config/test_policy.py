@@ -54,6 +54,16 @@ class TestTiny:
         with pytest.raises(InvalidArgumentError, match=r"`policy\.head` without `policy\.path`.*'gaussian' with x"):
             TinyPolicyConfig(path="x", head="gaussian")
 
+    def test_a_fresh_policy_has_the_patches_that_are_asked_for(self):
+        environment = EnvironmentConfig(chunk_size=8)
+        assert load(TinyPolicyConfig(patch_size=8), environment).config.patch_size == 8
+        assert load(TinyPolicyConfig(), environment).config.patch_size == 4
+
+    def test_patches_beside_a_checkpoint_are_refused(self):
+        """It has been trained on its own."""
+        with pytest.raises(InvalidArgumentError, match=r"`policy\.patch_size` without `policy\.path`.*8 with x"):
+            TinyPolicyConfig(path="x", patch_size=8)
+
     def test_a_policy_that_was_saved_has_its_head_in_its_checkpoint(self, tmp_path):
         assert TinyPolicyConfig(head="gaussian").saved_at(tmp_path) == TinyPolicyConfig(path=str(tmp_path))
 

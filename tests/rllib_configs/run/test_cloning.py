@@ -62,10 +62,11 @@ def test_a_fresh_policy_is_cloned_from_demonstrations():
     assert steps == 2
 
 
-def test_images_that_the_policy_cannot_see_are_refused_with_it():
+@pytest.mark.parametrize("policy", [DINOv2BertConfig(), TinyPolicyConfig(patch_size=8)])
+def test_images_that_the_policy_cannot_see_are_refused_with_it(policy):
     """Before there is a directory or a demonstration: no patches of 8 pixels fill 20."""
     environment = EXPERIMENT.environment.replace(image_size=20)
-    experiment = EXPERIMENT.replace(environment=environment, policy=DINOv2BertConfig()).resolved()
+    experiment = EXPERIMENT.replace(environment=environment, policy=policy).resolved()
     with pytest.raises(InvalidArgumentError, match=r"multiples of the 8 .*image-size 16, actually: 20 x 20"):
         load_initial_policy(experiment)
 
