@@ -57,7 +57,7 @@ def test_the_preset_goes_from_the_expert_to_reinforcement_learning(tmp_path):
     preset = presets.libero_rl()
     experiment = preset.replace(
         iterations=1,
-        environment=preset.environment.replace(cameras=(), max_episode_steps=200),
+        environment=preset.environment.replace(task_id=8, cameras=(), max_episode_steps=200),
         bc=preset.bc.replace(demonstrations_per_task=1, steps=2),
         ttrl=preset.ttrl.replace(n_votes_per_prompt=2),
         ppo=preset.ppo.replace(groups_per_iteration=1),
