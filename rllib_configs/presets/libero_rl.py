@@ -24,7 +24,7 @@ def libero_rl(suite: str = "libero_object", **changes: Any) -> Experiment:
             cameras=("agentview", "wrist"),
             max_episode_steps=160,
         ),
-        bc=BehaviorCloning(demonstrations_per_task=8),
+        bc=BehaviorCloning(demonstrations_per_task=15, steps=4000),
         ttrl=TTRL(reward="success"),
         ppo=PPO(groups_per_iteration=30, lr_warmup_iterations=3, num_epochs=4, minibatch_size=512),
         resources=Resources(num_env_runners=2, groups_per_env_runner=15),
