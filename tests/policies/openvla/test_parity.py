@@ -105,7 +105,8 @@ def test_features_and_projected_patches(recorded, openvla, images, i):
     dino, siglip = features.split([32, 48], dim=2)
     assert_close(dino, answers[f"{i}.feat_dino"], 2e-5)
     assert_close(siglip, answers[f"{i}.feat_siglip"], 2e-5)
-    assert_close(openvla.network.projector(features), answers[f"{i}.projected"], 2e-5)
+    # Numbers of up to 10, of which some processors sum the terms in another order: 2.3e-5 off at most was seen.
+    assert_close(openvla.network.projector(features), answers[f"{i}.projected"], 4e-5)
 
 
 @EACH

@@ -163,8 +163,11 @@ def _import_triton() -> None:
     """Import triton, where a CUDA build of torch brought it, before Mesa.
 
     Both have an LLVM. PyOpenGL loads Mesa's for the whole process to see, and a triton that is
-    imported later binds to it and crashes; one that is imported before keeps its own.
+    imported later binds to it and crashes; one that is imported before keeps its own. Where other code has loaded
+    Mesa, by importing MuJoCo, it is too late for that, and triton is left alone.
     """
+    if "OpenGL.osmesa" in sys.modules:
+        return
     with suppress(ImportError):
         importlib.import_module("triton")
 

@@ -157,3 +157,10 @@ class TestInAFreshProcess:
         code = f"{draw}; import triton; print(triton.mesa_was_loaded, {loaded})"
         run = python(code, MUJOCO_GL="osmesa", PYTHONPATH=str(tmp_path))
         assert run.stdout.split() == ["False", "True"], run.stderr
+
+    def test_triton_is_left_alone_where_mesa_came_first(self, tmp_path):
+        """Whoever imports MuJoCo before has loaded it."""
+        (tmp_path / "triton.py").write_text("raise SystemExit('triton crashes')")
+        code = "import mujoco; from vla_envs.libero.render import gl; gl.drawing().__enter__(); print('drawing')"
+        run = python(code, MUJOCO_GL="osmesa", PYTHONPATH=str(tmp_path))
+        assert run.stdout.split() == ["drawing"], run.stderr
