@@ -120,10 +120,10 @@ class TabletopEnv(VLAEnv):
 
     def init_states(self, task_id: int, split: str) -> Sequence[int]:
         """The task's initial states of a split."""
-        every = super().init_states(task_id, "all")
+        states = super().init_states(task_id, split)
         if split == "train":
-            return [state for state in every if state not in EVAL_STATES]
-        return EVAL_STATES if split == "eval" else super().init_states(task_id, split)
+            return [state for state in range(self._num_init_states) if state not in EVAL_STATES]
+        return EVAL_STATES if split == "eval" else states
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
         """Those of ``task_ids`` that share the task's scene and initial states."""
