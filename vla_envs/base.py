@@ -328,13 +328,17 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             )
 
     def init_states(self, task_id: int, split: str) -> Sequence[int]:
-        """The task's initial states of a split."""
+        """The task's initial states of a split; ``train`` and ``eval`` never overlap, ``all`` is their union."""
         task_id = self._check_task_id(task_id)
-        return spec.init_states_of(split, self.num_init_states(task_id), self.num_train_states(task_id))
+        check_choice("split", split, spec.SPLITS)
+        every, held_out = range(self.num_init_states(task_id)), self.eval_states(task_id)
+        if split == "train":
+            return [*every[: held_out.start], *every[held_out.stop :]]
+        return held_out if split == "eval" else every
 
-    def num_train_states(self, task_id: int) -> int:
-        """How many of the task's initial states train: the first half, unless a suite knows better."""
-        return self.num_init_states(task_id) // 2
+    def eval_states(self, task_id: int) -> range:
+        """The task's initial states that evaluate: the second half, unless a suite knows better."""
+        return range(self.num_init_states(task_id) // 2, self.num_init_states(task_id))
 
     def _check_task_ids(self, task_id: int | Sequence[int] | None) -> tuple[int, ...]:
         if task_id is None:
@@ -457,7 +461,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             "task_id": task_id,
             "task": self._instruction(),
             "init_state_id": init_state_id,
-            "split": "eval" if init_state_id in self.init_states(task_id, "eval") else "train",
+            "split": "eval" if init_state_id in self.eval_states(task_id) else "train",
         }
         return info
 

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector.utils import read_from_shared_memory
 
-from vla_envs.arguments import check_choice, check_integer
+from vla_envs.arguments import check_integer
 
 # Observation keys.
 IMAGE = "image"
@@ -146,24 +146,6 @@ class Prompt(NamedTuple):
 
     task_id: int
     init_state_id: int
-
-
-def init_states_of(split: str, num_init_states: int, num_train_states: int | None = None) -> range:
-    """The initial states of a split; ``train`` and ``eval`` never overlap, ``all`` is their union.
-
-    The first ``num_train_states`` train and the others evaluate; None halves them.
-
-    >>> init_states_of("eval", 50)
-    range(25, 50)
-    """
-    check_choice("split", split, SPLITS)
-    check_integer("num_init_states", num_init_states, 0)
-    half = num_init_states // 2
-    if num_train_states is not None:
-        check_integer("num_train_states", num_train_states, 0, num_init_states)
-    first_eval = half if num_train_states is None else num_train_states
-    bounds = {"train": (0, first_eval), "eval": (first_eval, num_init_states), "all": (0, num_init_states)}
-    return range(*bounds[split])
 
 
 def to_numpy(info: Mapping[str, Any]) -> dict[str, Any]:

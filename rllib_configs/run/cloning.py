@@ -163,7 +163,7 @@ def check_expert(environment: EnvironmentConfig, bc: BehaviorCloning) -> Demonst
             "--policy.path, or from random weights, with --bc.demonstrations-per-task 0."
         )
     assert isinstance(task, VLAEnv)
-    available = min(task.num_train_states(task_id) for task_id in task.task_ids)
+    available = min(len(task.init_states(task_id, "train")) for task_id in task.task_ids)
     if bc.demonstrations_per_task > available:
         raise InvalidArgumentError(
             f"Expect at most {available} demonstrations per task, actually: {bc.demonstrations_per_task}."

@@ -163,7 +163,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], Callable[[], Arguments]]] = {
         _resumed,
         lambda: {"state": {"seed": 0, "drawn": 3, "sampler": {"outcomes": [[0, 0, 1.0, 2.0]]}}},
     ),
-    "init_states_of": (spec.init_states_of, lambda: {"split": "train", "num_init_states": 50, "num_train_states": 25}),
     "check_image_size": (spec.check_image_size, lambda: {"image_size": 64}),
     "check_camera_offset": (
         lambda camera_offset: camera.check_camera_offset(camera_offset),

@@ -243,9 +243,10 @@ class RoboTwinEnv(VLAEnv):
         """How many seeds are known of the task."""
         return len(self._seeds_of(task_id).all)
 
-    def num_train_states(self, task_id: int) -> int:
-        """How many of them train: the list's own."""
-        return len(self._seeds_of(task_id).train)
+    def eval_states(self, task_id: int) -> range:
+        """Those that follow the list's seeds of training."""
+        seeds = self._seeds_of(task_id)
+        return range(len(seeds.train), len(seeds.all))
 
     def _seeds_of(self, task_id: int) -> Seeds:
         if task_id not in self.task_ids:  # their files were not read, nor their limits

@@ -114,16 +114,9 @@ class TabletopEnv(VLAEnv):
         """How many initial states the task has."""
         return self._num_init_states
 
-    def num_train_states(self, task_id: int) -> int:
-        """How many of the task's initial states train: all but those of evaluation."""
-        return self._num_init_states - len(EVAL_STATES)
-
-    def init_states(self, task_id: int, split: str) -> Sequence[int]:
-        """The task's initial states of a split."""
-        states = super().init_states(task_id, split)
-        if split == "train":
-            return [state for state in range(self._num_init_states) if state not in EVAL_STATES]
-        return EVAL_STATES if split == "eval" else states
+    def eval_states(self, task_id: int) -> range:
+        """The task's initial states that evaluate, however many train."""
+        return EVAL_STATES
 
     def scene_tasks(self, task_id: int) -> tuple[int, ...]:
         """Those of ``task_ids`` that share the task's scene and initial states."""

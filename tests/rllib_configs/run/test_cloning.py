@@ -21,7 +21,6 @@ from rllib_configs.run.cloning import (
 from tests import two_arm_env
 from tests.rllib_configs.seeker import ENV_ID, ENVIRONMENT
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
-from vla_envs.spec import init_states_of
 from vla_envs.wrappers.instruction import hash_words
 
 EXPERIMENT = Experiment(
@@ -175,7 +174,7 @@ def disturbed():
 def first_images(split):
     """The first image of every initial state of a split, for the two tasks."""
     env = gym.make(TABLETOP.id, **TABLETOP.kwargs("all"))
-    prompts = [(task, state) for task in TABLETOP.task_id for state in init_states_of(split, 100)]
+    prompts = [(task, state) for task in TABLETOP.task_id for state in env.unwrapped.init_states(task, split)]
     return [
         env.reset(options={"task_id": task, "init_state_id": state})[0]["image"].tobytes() for task, state in prompts
     ]

@@ -24,7 +24,7 @@ from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 from tests.vla_envs.robotwin.fake_checkout import write_checkout
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.robotwin import RoboTwinEnv
-from vla_envs.spec import Prompt, init_states_of
+from vla_envs.spec import Prompt
 
 TABLETOP = EnvironmentConfig(task_id=(2, 5, 7), image_size=16)
 
@@ -48,7 +48,8 @@ def test_prompts_are_never_seen_in_training():
     """None takes all of them."""
     prompts = held_out_prompts(TABLETOP)
     assert len(prompts) == len(set(prompts)) == 150
-    assert not {prompt.init_state_id for prompt in prompts} & set(init_states_of("train", 100))
+    train = TABLETOP.make("train").unwrapped.init_states(0, "train")
+    assert not {prompt.init_state_id for prompt in prompts} & set(train)
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 30])
