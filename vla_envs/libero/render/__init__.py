@@ -11,17 +11,17 @@ class Quality(NamedTuple):
     Attributes:
         samples: multisampling: the places of a pixel that are drawn, where edges meet in it; 0 turns it off.
         reflections: whether the boxes and planes of a shiny material mirror the scene, for which it is drawn twice.
-        simplified_meshes: whether finely meshed objects are drawn with fewer faces.
+        simplified: whether finely meshed objects are drawn with fewer faces, and small images with smaller textures.
     """
 
     samples: int
     reflections: bool
-    simplified_meshes: bool
+    simplified: bool
 
 
 QUALITIES = {
-    "exact": Quality(samples=4, reflections=True, simplified_meshes=False),
-    "fast": Quality(samples=0, reflections=False, simplified_meshes=False),
-    "fastest": Quality(samples=0, reflections=False, simplified_meshes=True),
+    "exact": Quality(samples=4, reflections=True, simplified=False),
+    "fast": Quality(samples=0, reflections=False, simplified=False),
+    "fastest": Quality(samples=0, reflections=False, simplified=True),
 }
 """``render_quality`` -> its meaning: ``"exact"`` draws the official pixels, others change some; physics is the same."""

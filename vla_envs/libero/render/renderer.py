@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vla_envs.camera import CameraOffset, orbit
 from vla_envs.errors import RendererUnavailableError
 from vla_envs.libero.render import QUALITIES, gl
-from vla_envs.libero.render.meshes import simplify_meshes
+from vla_envs.libero.render.simplify import simplify
 from vla_envs.libero.sim.compiled_task import CompiledTask, take_over
 from vla_envs.libero.sim.memory import KEPT_TASKS, forget, shared, trim
 from vla_envs.libero.sim.simulator import Simulator
@@ -26,6 +26,11 @@ DRAWN_MEMORY = 2**20
 """Bytes that MuJoCo reserves beside a drawn model, with which nothing is simulated; LIBERO reserves 1.3 GB."""
 MARGIN = 1e-3
 """Added to the radius of bounding spheres in m, because OpenGL computes in single precision."""
+NEVER_READ_AGAIN = (
+    *("tex_data", "mesh_vert", "mesh_normal", "mesh_texcoord", "mesh_face", "mesh_facenormal", "mesh_facetexcoord"),
+    *("mesh_polynormal", "mesh_polyvert", "mesh_polymap", "bvh_aabb", "bvh_child"),
+)
+"""Arrays of a drawn model that have been uploaded, or that only collisions need: up to 200 MB."""
 GEOM = int(mujoco.mjtObj.mjOBJ_GEOM)
 NOTHING = int(mujoco.mjtGeom.mjGEOM_NONE)
 """A geom of this type is not drawn."""
@@ -46,7 +51,7 @@ class Renderer:
     """
 
     def __init__(self, compiled: CompiledTask, image_size: int, quality: str) -> None:
-        samples, reflections, simplified_meshes = QUALITIES[quality]
+        samples, reflections, simplified = QUALITIES[quality]
         self._model = model = drawn_model(compiled)
         self._data = mujoco.MjData(model)
         self._lamps = compiled.goal.lamps
@@ -62,13 +67,13 @@ class Renderer:
         self._options.geomgroup[: len(VISUAL_GEOMS)] = VISUAL_GEOMS
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        if simplified_meshes:
-            simplify_meshes(model, image_size)
+        if simplified:
+            simplify(model, image_size)
         with gl.drawing():
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         weakref.finalize(self, _free, self._context)
-        for uploaded in (model.tex_data, model.mesh_vert, model.mesh_normal, model.mesh_texcoord, model.mesh_face):
-            forget(uploaded)
+        for array in NEVER_READ_AGAIN:
+            forget(getattr(model, array))
         trim()
 
     def draw(

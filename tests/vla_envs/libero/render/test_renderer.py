@@ -169,7 +169,7 @@ class TestQualities:
         image, other = (episodes[name][1][camera].astype(int) for name in ("exact", quality))
         difference = np.abs(image - other)
         assert 0 < difference.mean() < 4
-        assert (difference.max(axis=-1) == 0).mean() > 0.75
+        assert (difference.max(axis=-1) <= 2).mean() > 0.75
 
     def test_fastest_differs_from_fast(self, episodes):
         assert (episodes["fast"][1]["image"] != episodes["fastest"][1]["image"]).any()

@@ -1,4 +1,4 @@
-"""Simplifies the meshes of a model that is only drawn."""
+"""Simplifies a model that is only drawn: fewer faces, and textures of fewer pixels in small images."""
 
 from __future__ import annotations
 
@@ -13,20 +13,28 @@ CELLS = 64
 MAX_CELL = 0.005
 """Largest side of a cell in m: about a pixel and a half of an agentview, also for a table or a room."""
 IMAGE_SIZE = 256
-"""Side in pixels of the images for which these cells are: those of smaller images are larger in proportion."""
+"""Side in pixels of the images for which these cells and the textures' own pixels are: smaller images take larger ones
+in proportion."""
 SAME_PLACE = 2**-20
 """Side of the cells that hold a single point, as a fraction of the longest side of a mesh."""
 
 
-def simplify_meshes(model: mujoco.MjModel, image_size: int) -> None:
-    """Give the finely meshed shapes of ``model`` fewer faces, except those that anything collides with.
+def simplify(model: mujoco.MjModel, image_size: int) -> None:
+    """Give finely meshed shapes fewer faces, and for images of less than 256 pixels textures fewer pixels.
 
     Call it before the model is uploaded to a renderer.
 
     Args:
         model: changed in place.
-        image_size: height and width of the images in pixels; the smaller, the fewer faces.
+        image_size: height and width of the images in pixels; the smaller, the simpler.
     """
+    simplify_meshes(model, image_size)
+    for texture in range(model.ntex):
+        _shrink(model, texture, IMAGE_SIZE // image_size)
+
+
+def simplify_meshes(model: mujoco.MjModel, image_size: int) -> None:
+    """Give the finely meshed shapes of ``model`` fewer faces, except those that anything collides with."""
     has_mesh = model.geom_type == mujoco.mjtGeom.mjGEOM_MESH
     collides = (model.geom_contype | model.geom_conaffinity) != 0
     fine = np.flatnonzero(model.mesh_facenum > FINE_MESH)
@@ -53,6 +61,22 @@ def _simplify(model: mujoco.MjModel, mesh: int, coarseness: float) -> None:
     for corners in (model.mesh_face, model.mesh_facenormal, model.mesh_facetexcoord):
         corners[start : start + len(kept)] = corners[kept]
     model.mesh_facenum[mesh] = len(kept)
+
+
+def _shrink(model: mujoco.MjModel, texture: int, factor: int) -> None:
+    """Halve the sides of a texture as often as ``factor`` has room for it and they are even, by means of its pixels.
+
+    OpenGL reads such means as well: it keeps a texture in all its halvings and takes those that suit the distance.
+    """
+    height, width, channels = model.tex_height[texture], model.tex_width[texture], model.tex_nchannel[texture]
+    halvings = 0
+    while 2 ** (halvings + 1) <= factor and height % 2 ** (halvings + 1) == width % 2 ** (halvings + 1) == 0:
+        halvings += 1
+    side, start = 2**halvings, model.tex_adr[texture]
+    pixels = model.tex_data[start : start + height * width * channels]
+    means = pixels.reshape(height // side, side, width // side, side, channels).mean(axis=(1, 3)).round()
+    pixels[: means.size] = means.ravel()
+    model.tex_height[texture], model.tex_width[texture] = means.shape[:2]
 
 
 def _clusters(vertices: NDArray[np.float32], faces: NDArray[np.int32], coarseness: float) -> NDArray[np.intp]:
