@@ -16,7 +16,7 @@ def libero_rl(suite: str = "libero_object", **changes: Any) -> Experiment:
     """
     return Experiment(
         name=f"{suite}_rl",
-        iterations=30,
+        iterations=15,
         environment=EnvironmentConfig(
             id="VLA-Libero-v0",
             env_kwargs={"suite": suite, "render_quality": "fastest"},
@@ -25,10 +25,10 @@ def libero_rl(suite: str = "libero_object", **changes: Any) -> Experiment:
             max_episode_steps=160,
         ),
         bc=BehaviorCloning(demonstrations_per_task=15, steps=4000),
-        ttrl=TTRL(reward="success"),
-        ppo=PPO(groups_per_iteration=30, lr_warmup_iterations=3, num_epochs=4, minibatch_size=512),
+        ttrl=TTRL(reward="success", temperature_decay=0.98),
+        ppo=PPO(groups_per_iteration=30, lr=2e-4, lr_warmup_iterations=3, num_epochs=4, minibatch_size=512),
         resources=Resources(num_env_runners=2, groups_per_env_runner=15),
-        evaluation=Evaluation(num_episodes=250, num_envs=25, curve_episodes=250, videos=10, video_stride=4),
+        evaluation=Evaluation(num_episodes=250, num_envs=25, interval=5, curve_episodes=250, videos=10, video_stride=4),
     ).replace(**changes)
 
 
