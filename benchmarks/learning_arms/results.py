@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from pydantic import TypeAdapter
-from torch import Tensor
 
 from policies.interface import Policy
 from policies.registry import load_policy
 from rllib_configs.config import Experiment
+from rllib_configs.run.actors import sampled
 from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, read_episodes
 from vla_envs.files import atomic_write_text
 
@@ -54,21 +53,6 @@ class Result:
     """Share of the states from which one of n samples succeeds, n and the temperatures as in training."""
 
 
-class Sampling:
-    """A policy that acts at a temperature where :func:`~rllib_configs.run.evaluation.evaluate` has it act greedily."""
-
-    def __init__(self, policy: Policy, temperature: float) -> None:
-        self.policy = policy
-        self.temperature = temperature
-
-    @torch.no_grad()
-    def act(self, observations: dict[str, Tensor]) -> Tensor:
-        """A sampled action chunk, float32 (B, K, A)."""
-        rows = len(next(iter(observations.values())))
-        temperature = torch.full((rows, 1), self.temperature)
-        return self.policy.decode(self.policy.get_action_and_value(observations, temperature=temperature).tokens)
-
-
 def measure(experiment: Experiment, directory: Path, arm: str) -> Result:
     """The result of a finished run, by its table and by further episodes of its last policy."""
     policy = load_policy(experiment.policy.kind, path=directory / "policy").eval()
@@ -90,9 +74,8 @@ def sampled_successes(policy: Policy, experiment: Experiment) -> np.ndarray:
     """bool (n, prompts): which held-out prompts each of the group's temperatures solves, once each."""
     evaluation = experiment.evaluation
     prompts = held_out_prompts(experiment.environment, "eval", evaluation.num_episodes)
-    torch.manual_seed(experiment.seed)
     rounds = [
-        evaluate(Sampling(policy, each), experiment.environment, prompts, evaluation.num_envs)
+        evaluate(sampled(policy, each, experiment.seed), experiment.environment, prompts, evaluation.num_envs)
         for each in experiment.ttrl.temperatures().tolist()
     ]
     return np.array([[episode.success for episode in episodes] for episodes in rounds])

@@ -20,6 +20,7 @@ from benchmarks.tracking.policy import BINS, CHUNK_SIZE, IMAGE_SIZE, TrackingMod
 from rllib_configs.algorithm import VLAPPO, VLAPPOConfig
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Experiment, Resources
+from rllib_configs.run.actors import greedy
 from rllib_configs.run.evaluation import evaluate, held_out_prompts, success_rate
 
 EVALUATION_INTERVAL = 5
@@ -55,10 +56,10 @@ def main() -> None:
     while True:
         result = algorithm.train()
         totals = {name: total + int(result["rollout"][name]) for name, total in totals.items()}
-        greedy = None
+        success = None
         if result["training_iteration"] % EVALUATION_INTERVAL == 0:
-            greedy = success_rate(evaluate(algorithm.policy_copy(), ENVIRONMENT, prompts, EPISODES))
-        print(json.dumps({**totals, "sampled": result["ttrl"]["success_rate"], "greedy": greedy}), file=answers)
+            success = success_rate(evaluate(greedy(algorithm.policy_copy()), ENVIRONMENT, prompts, EPISODES))
+        print(json.dumps({**totals, "sampled": result["ttrl"]["success_rate"], "greedy": success}), file=answers)
 
 
 def configure(policy: str, seed: int) -> VLAPPOConfig:

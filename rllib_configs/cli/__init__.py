@@ -1,4 +1,4 @@
-"""The ``vla`` command: ``vla train``, ``bc``, ``evaluate``, ``bench``, ``doctor``, ``assets``, ``seeds``."""
+"""The command ``vla``, whose subcommands are the modules beside this one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from vla_envs.files import DISK_ERRORS
 COMMANDS = {
     "train": "Clone and train a policy by a preset, such as tabletop_ttrl.",
     "bc": "Clone a policy from demonstrations, recorded ones or those of a scripted expert.",
-    "evaluate": "Measure the success of a trained policy on held-out initial states.",
+    "evaluate": "Measure how often a policy, the scripted expert or chance succeeds on held-out initial states.",
+    "compare": "Tell whether one succeeds more often than another, on the same initial states.",
+    "play": "Watch episodes, in a window or as a film.",
+    "report": "Write a page about a run, an evaluation or a comparison.",
     "bench": "Compare with what is official, such as parity with LIBERO's own environment.",
     "doctor": "Examine the installation: versions, drawing, assets, what makes results differ, what a GPU holds.",
     "seeds": "Find RoboTwin scenes that its scripted expert solves.",

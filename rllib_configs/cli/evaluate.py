@@ -1,62 +1,83 @@
-"""``vla evaluate RUN``: greedy success of a run's policy on held-out initial states."""
+"""``vla evaluate WHAT``: how often a run, a checkpoint, the scripted expert or chance succeeds."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING
 
-import tyro
-
-from rllib_configs.cli.options import check_output
+from rllib_configs.cli.options import check_output, description, parse_options
+from rllib_configs.config import Assessment
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_write_text
 
+if TYPE_CHECKING:
+    from rllib_configs.run.evaluation import Episode
+    from rllib_configs.run.results import Result
+    from rllib_configs.run.subjects import Subject
 
-@dataclass(frozen=True)
-class Arguments:
-    """Evaluate a run's policy greedily on held-out initial states."""
+USAGE = """usage: vla evaluate WHAT [options]
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """Directory of the run."""
-    num_episodes: int | None = None
-    """Number of episodes, spread evenly over the tasks; None takes every initial state of the split."""
-    split: Literal["train", "eval", "all"] = "eval"
-    """Split whose initial states the episodes start from."""
-    train_ok: bool = False
-    """Whether the split may be one that training draws from."""
-    output: Path | None = None
-    """JSON file to which every episode and the rate are written."""
+WHAT is the directory of a run (runs/tabletop_ttrl) or of one of its policies (runs/tabletop_ttrl/best), that of a
+checkpoint (such as OpenVLA's; --policy.kind says how it decodes), `expert` for the environment's scripted expert, or
+`random` for actions drawn uniformly. The environment is that of the run, or else --environment.id.
+
+vla evaluate WHAT --help lists the options."""
 
 
 def main(arguments: list[str]) -> None:
     """Evaluate and print the success rate with its 95 % interval."""
-    given = tyro.cli(Arguments, args=arguments, prog="vla evaluate")
-    check_output(given.output)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    what, *options = arguments
+    from rllib_configs.run.subjects import find_subject
+
+    subject = find_subject(what)
+    assessment = parse_options(f"vla evaluate {what}", description(Assessment), subject.defaults, options)
+    if not subject.is_policy and assessment.policy != subject.defaults.policy:
+        raise InvalidArgumentError(f"Expect no options of a policy with `{what}`, actually: {assessment.policy}.")
+    check_output(None if assessment.output is None else Path(assessment.output))
+    if assessment.perturb:
+        print_sweep(subject, assessment)
+    else:
+        from rllib_configs.run.assessment import assess
+
+        print_rates(assess(subject, assessment))
+
+
+def print_rates(results: Sequence[Result]) -> None:
+    """Print the success rate of each task, if there are several, and of all."""
     from rich.console import Console
 
-    from policies.registry import load_policy
-    from rllib_configs.run.evaluation import evaluate, held_out_prompts, provenance, success_interval, success_rate
-    from rllib_configs.run.train import load_experiment
+    episodes = [each.episode for each in results if each.episode is not None]
+    console = Console(highlight=False)
+    tasks = sorted({(each.task_id, each.task) for each in episodes})
+    groups = [(task, [each for each in episodes if each.task_id == task_id]) for task_id, task in tasks]
+    if len(groups) > 1:
+        groups.append(("all tasks", episodes))
+    for name, group in groups:
+        console.print(f"{rate(group)}: {name}", soft_wrap=True)
 
-    experiment = load_experiment(given.run)
-    if not (given.run / "policy").is_dir():
-        raise InvalidArgumentError(f"{given.run} has no trained policy: the run has not ended.")
-    policy = load_policy(experiment.policy.kind, path=given.run / "policy").eval()
-    prompts = held_out_prompts(experiment.environment, given.split, given.num_episodes, given.train_ok)
-    episodes = evaluate(policy, experiment.environment, prompts, experiment.evaluation.num_envs)
-    successes = sum(episode.success for episode in episodes)
+
+def print_sweep(subject: Subject, assessment: Assessment) -> None:
+    """Print the success rate under each perturbation, and what it takes away, as soon as it is known."""
+    from rllib_configs.run.robustness import sweep
+    from rllib_configs.run.statistics import difference_interval
+
+    for (axis, severity), results, pairs in sweep(subject, assessment):
+        measured = rate([each.episode for each in results if each.episode is not None])
+        if axis is None:
+            print(f"{measured}: unperturbed")
+        else:
+            low, high = difference_interval(pairs)
+            change = f"{100 * pairs.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+            print(f"{measured}: {axis} {severity}, {change}")
+
+
+def rate(episodes: Sequence[Episode]) -> str:
+    """The success rate of episodes with its 95 % interval."""
+    from rllib_configs.run.statistics import success_interval
+
+    successes = sum(each.success for each in episodes)
     low, high = success_interval(successes, len(episodes))
-    if given.output is not None:
-        rows = [dataclasses.asdict(episode) for episode in episodes]
-        result = {
-            "run": str(given.run),
-            "environment": provenance(experiment.environment),
-            "split": given.split,
-            "success_rate": success_rate(episodes),
-            "episodes": rows,
-        }
-        atomic_write_text(given.output, json.dumps(result, indent=2))
-    Console().print(f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes")
+    return f"success {successes / len(episodes):.1%} [{low:.1%}, {high:.1%}] over {len(episodes)} episodes"

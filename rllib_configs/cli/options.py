@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 from tyro.constructors import (
@@ -23,10 +23,12 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from rllib_configs.config import Experiment
+from rllib_configs.config import Assessment, Experiment
 from vla_envs.errors import InvalidArgumentError, VLAEnvsError
 from vla_envs.files import check_writable
 from vla_envs.strict_json import parse_json
+
+Parsed = TypeVar("Parsed", bound=Experiment | Assessment)
 
 REGISTRY = ConstructorRegistry()
 """What ``tyro.cli`` takes as ``registry``."""
@@ -66,8 +68,8 @@ def description(preset: Callable[..., Any]) -> str:
     return "\n\n".join(" ".join(each.split()) for each in (preset.__doc__ or "").split("\n\n"))
 
 
-def parse_options(program: str, text: str, default: Experiment, options: Sequence[str]) -> Experiment:
-    """The experiment that options over the values of another make; keywords of the environment are added to its own.
+def parse_options(program: str, text: str, default: Parsed, options: Sequence[str]) -> Parsed:
+    """What options over the values of a default make; keywords of the environment are added to its own.
 
     Args:
         program: the command, for the help.
@@ -76,8 +78,8 @@ def parse_options(program: str, text: str, default: Experiment, options: Sequenc
         options: the words of the command line.
     """
     names_policy = any(option.startswith("policy:") for option in options)
-    parsed = tyro.cli(
-        Experiment,
+    parsed: Any = tyro.cli(
+        type(default),
         args=options,
         default=default,
         prog=program,

@@ -1,5 +1,6 @@
 """What a run is: frozen dataclasses that are checked by their types and import neither ray nor torch."""
 
+from rllib_configs.config.assessment import Assessment
 from rllib_configs.config.environment import EnvironmentConfig
 from rllib_configs.config.experiment import Experiment
 from rllib_configs.config.policy import DINOv2BertConfig, OpenVLAConfig, PolicyConfig, TinyPolicyConfig
@@ -9,6 +10,7 @@ from rllib_configs.config.training import PPO, TTRL, BehaviorCloning
 __all__ = [
     "PPO",
     "TTRL",
+    "Assessment",
     "BehaviorCloning",
     "DINOv2BertConfig",
     "EnvironmentConfig",

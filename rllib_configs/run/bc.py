@@ -11,8 +11,8 @@ from policies.behavior_cloning import Measurement
 from policies.interface import Policy
 from rllib_configs.config import Experiment
 from rllib_configs.run.cloning import GIVE_SOME, clone_demonstrations, load_demonstrations, load_initial_policy
+from rllib_configs.run.directory import CONFIG_FILE, new_directory
 from rllib_configs.run.logging import Progress
-from rllib_configs.run.train import CONFIG_FILE, new_directory
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import atomic_write_text, check_writable
 

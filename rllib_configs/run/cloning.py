@@ -18,7 +18,7 @@ from policies.behavior_cloning import Demonstrations, Episode, Measurement, Sour
 from policies.configured import ConfiguredPolicy
 from policies.interface import Policy, trained_parameters
 from policies.registry import load_policy
-from rllib_configs.config import BehaviorCloning, EnvironmentConfig, Experiment
+from rllib_configs.config import BehaviorCloning, EnvironmentConfig, Experiment, PolicyConfig
 from rllib_configs.run.demonstrations import read_demonstrations
 from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidArgumentError, WorkerError
@@ -53,18 +53,28 @@ def load_initial_policy(experiment: Experiment) -> Policy:
     if experiment.clones_expert:
         check_expert(experiment.environment, experiment.bc)
     torch.manual_seed(experiment.seed)
-    policy = load_policy(**experiment.policy.load_keywords(experiment.environment))
-    offered = experiment.environment.policy_config()
+    policy = load_fitting_policy(experiment.policy, experiment.environment)
+    trained_parameters(policy)  # raises where the learner would, before there is a directory
+    return policy
+
+
+def load_fitting_policy(config: PolicyConfig, environment: EnvironmentConfig) -> Policy:
+    """A checkpoint's policy or a fresh one, which takes what the environment observes.
+
+    Raises:
+        InvalidArgumentError: a checkpoint made for another environment.
+        MissingAssetsError: no checkpoint.
+    """
+    policy = load_policy(**config.load_keywords(environment))
+    offered = environment.policy_config()
     for name, given in policy.made_for.items():
         expected = offered[name]
         if not _fits(name, given, expected):
             raise InvalidArgumentError(
-                f"Expect the `{name}` of {experiment.policy.path} to fit the environment's, which is {expected}, "
+                f"Expect the `{name}` of {config.path} to fit the environment's, which is {expected}, "
                 f"actually: {given}."
             )
-    side = experiment.environment.image_size
-    policy.check_image_sides(side, side)
-    trained_parameters(policy)  # raises where the learner would, before there is a directory
+    policy.check_image_sides(environment.image_size, environment.image_size)
     return policy
 
 

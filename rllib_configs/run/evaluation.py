@@ -1,29 +1,26 @@
-"""Greedy evaluation on held-out initial states, with confidence intervals."""
+"""How often an actor succeeds, on initial states that training never sees."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from policies.interface import Policy
 from policies.options import STRICT, read_typed
 from rllib_configs.config import EnvironmentConfig
+from rllib_configs.run.actors import Actor
 from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.files import atomic_write_text
 from vla_envs.group import GroupStart, GroupVectorEnv, rollout
 from vla_envs.group.prompts import spread_over_tasks
-from vla_envs.group.vector_env import Act
-from vla_envs.spec import TEMPERATURE, Prompt
+from vla_envs.spec import Prompt
 
 PROVENANCE = (
     "versions",
@@ -62,6 +59,8 @@ class Episode:
     max_steps: int
     seed: int | None = None
     """Of the scene, where initial states are seeds."""
+    reward: float | None = None
+    """Sum of what the environment and its wrappers paid; None in files of version 0.1."""
 
 
 _EPISODES = TypeAdapter(dict[str, list[Episode]])
@@ -114,23 +113,15 @@ def held_out_prompts(
     return prompts[:num_episodes]
 
 
-def evaluate(policy: Policy, environment: EnvironmentConfig, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
-    """Run the policy greedily once from every prompt; one :class:`Episode` each, in their order.
+def evaluate(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
+    """Act once from every prompt; one :class:`Episode` each, in their order.
 
-    An episode that a fault of a worker process cut short says nothing about the policy: its prompt
-    is run again. One without a valid episode after three attempts is named in a warning and is not
-    among the episodes.
+    One without a valid episode, see :func:`batches`, is named in a warning and is not among the episodes.
 
     Raises:
         WorkerError: no prompt gave a valid episode.
     """
-    episodes: list[Episode | None] = [None] * len(prompts)
-    for _ in range(ATTEMPTS):
-        missing = [index for index, episode in enumerate(episodes) if episode is None]
-        if missing:
-            attempt = _attempt(policy, environment, [prompts[index] for index in missing], num_envs)
-            for index, episode in zip(missing, attempt, strict=True):
-                episodes[index] = episode
+    episodes = [episode for batch in batches(actor, environment, prompts, num_envs) for episode in batch]
     without = [prompt for prompt, episode in zip(prompts, episodes, strict=True) if episode is None]
     if len(without) == len(prompts):
         raise WorkerError(f"None of the {len(prompts)} prompts gave a valid episode in {ATTEMPTS} attempts.")
@@ -139,38 +130,49 @@ def evaluate(policy: Policy, environment: EnvironmentConfig, prompts: Sequence[P
     return [episode for episode in episodes if episode is not None]
 
 
-def greedy(policy: Policy) -> Act:
-    """What a rollout asks for actions: the most probable ones of the policy."""
+def batches(
+    actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Prompt], num_envs: int, first: int = 0
+) -> Iterator[list[Episode | None]]:
+    """Act once from every prompt, in batches of at most ``num_envs`` of them; one episode each, in their order.
 
-    def act(observations: dict[str, Any], running: NDArray[np.int64]) -> tuple[NDArray, None]:
-        seen = {key: torch.from_numpy(each) for key, each in observations.items() if key != TEMPERATURE}
-        return policy.act(seen).numpy(force=True), None
+    An episode that a fault of a worker process cut short says nothing about the actor: its prompt is run again. None
+    stands for one that has no valid episode after three attempts.
 
-    return act
+    Args:
+        actor: who acts.
+        environment: where.
+        prompts: every one that the evaluation has.
+        num_envs: number of environments side by side.
+        first: index of the first prompt that is run: a multiple of ``num_envs``, so that the batches are those of the
+            whole evaluation. A network's answers differ in the last bits with the number of its rows.
+    """
+    starts = [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(prompts)][first:]
+    if starts:
+        with closing(environment.make_vec("all", min(num_envs, len(prompts)))) as envs:
+            for begin in range(0, len(starts), num_envs):
+                yield _batch(actor, envs, starts[begin : begin + num_envs])
 
 
-def _attempt(
-    policy: Policy, environment: EnvironmentConfig, prompts: Sequence[Prompt], num_envs: int
-) -> list[Episode | None]:
-    """One episode per prompt, None where it is not valid."""
-    starts = [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(prompts)]
-    episodes: list[Episode | None] = []
-    with closing(environment.make_vec("all", min(num_envs, len(prompts)))) as envs:
-        for first in range(0, len(starts), envs.num_envs):
-            episodes += _run_greedily(policy, envs, starts[first : first + envs.num_envs])
-    return episodes
+def _batch(actor: Actor, envs: GroupVectorEnv, starts: Sequence[GroupStart]) -> list[Episode | None]:
+    """One episode per start, None where there is none that is valid."""
+    episodes: dict[GroupStart, Episode] = {}
+    for _ in range(ATTEMPTS):
+        missing = [start for start in starts if start not in episodes]
+        if missing:
+            episodes |= _attempt(actor, envs, missing)
+    return [episodes.get(start) for start in starts]
 
 
-def _run_greedily(policy: Policy, envs: GroupVectorEnv, starts: Sequence[GroupStart]) -> list[Episode | None]:
-    """One episode per start, None where it is not valid."""
-    episodes: list[Episode | None] = [None] * len(starts)
+def _attempt(actor: Actor, envs: GroupVectorEnv, starts: Sequence[GroupStart]) -> dict[GroupStart, Episode]:
+    """The valid episodes, by their starts."""
+    episodes: dict[GroupStart, Episode] = {}
     tasks: Any = None
-    for transition in rollout(envs, starts, greedy(policy)):
+    for transition in rollout(envs, starts, actor(envs, starts)):
         infos = transition.infos
         tasks = infos.get("task_name", infos["task"]) if tasks is None else tasks
         for env in transition.running:
             if infos["valid"][env] and not infos["active"][env]:
-                episodes[env] = _episode(infos, env, tasks[env])
+                episodes[starts[env]] = _episode(infos, env, tasks[env])
     return episodes
 
 
@@ -183,21 +185,10 @@ def _episode(infos: dict[str, Any], env: int, task: str) -> Episode:
         steps=int(infos["elapsed_steps"][env]),
         max_steps=int(infos["max_steps"][env]),
         seed=int(infos["seed"][env]) if "seed" in infos else None,
+        reward=float(infos["env_return"][env]),
     )
 
 
 def success_rate(episodes: Sequence[Episode]) -> float:
     """Share of the episodes that succeeded."""
     return float(np.mean([episode.success for episode in episodes]))
-
-
-def success_interval(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a success probability.
-
-    >>> [round(bound, 3) for bound in success_interval(50, 100)]
-    [0.404, 0.596]
-    """
-    from scipy.stats import binomtest  # takes a second to import
-
-    interval = binomtest(successes, n).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)

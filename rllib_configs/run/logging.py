@@ -122,6 +122,16 @@ class MetricsLog:
             self._wandb.finish()
 
 
+def read_metrics(directory: Path) -> dict[str, list[tuple[int, float]]]:
+    """Name -> the iterations of a run in which it was measured, with the values."""
+    metrics: dict[str, list[tuple[int, float]]] = {}
+    for iteration, row in _read(directory / TABLE).items():
+        for name, value in row.items():
+            if name != "iteration":
+                metrics.setdefault(name, []).append((iteration, float(value)))
+    return metrics
+
+
 def _read(table: Path) -> dict[int, dict[str, Any]]:
     """Iteration -> what was measured in it; nothing if there is no table yet."""
     if not table.is_file():

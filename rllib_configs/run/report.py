@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from rllib_configs.run.evaluation import Episode, success_interval
+from rllib_configs.run.evaluation import Episode
+from rllib_configs.run.statistics import success_interval
 from vla_envs.files import atomic_path
 
 Cells = tuple[str, ...]
@@ -57,6 +58,15 @@ def curve_figure(sampled: Sequence[float | None], points: Sequence[CurvePoint], 
     return figure
 
 
+def histogram(axes: Any, named: Mapping[str, Sequence[float]]) -> None:
+    """Draw how often which values occur, over each other and in the same bins."""
+    edges = np.histogram_bin_edges([each for some in named.values() for each in some] or [0.0, 1.0], bins=20)
+    for color, (name, some) in zip(("#9aa5b1", "#1f77b4"), named.items(), strict=False):
+        axes.hist(some, bins=edges, color=color, alpha=0.7, label=name)
+    if len(named) > 1:
+        axes.legend()
+
+
 def success_table(before: Sequence[Episode], after: Sequence[Episode]) -> list[Cells]:
     """Rows ``(task, episodes, before, after)`` under a header, the last row over all tasks."""
     tasks = sorted({(episode.task_id, episode.task) for episode in before})
@@ -80,10 +90,11 @@ def markdown(rows: Sequence[Cells]) -> str:
 
 
 def _row(name: str, before: Sequence[Episode], after: Sequence[Episode]) -> Cells:
-    return name, str(len(after)), _rate(before), _rate(after)
+    return name, str(len(after)), interval_text(before), interval_text(after)
 
 
-def _rate(episodes: Sequence[Episode]) -> str:
+def interval_text(episodes: Sequence[Episode]) -> str:
+    """The success rate with its 95 % interval; a dash where there is no episode."""
     if not episodes:
         return "-"
     successes = sum(episode.success for episode in episodes)

@@ -16,9 +16,11 @@ from policies.interface import Policy
 from policies.registry import load_policy
 from rllib_configs.algorithm import VLAPPO, VLAPPOConfig
 from rllib_configs.config import Experiment
+from rllib_configs.run.actors import device, greedy
 from rllib_configs.run.checkpoints import POLICY, Checkpoint, Checkpoints, RunState
 from rllib_configs.run.cloning import clone_demonstrations, load_demonstrations, load_initial_policy
 from rllib_configs.run.cluster import check_address, connect
+from rllib_configs.run.directory import CONFIG_FILE, ENVIRONMENT_FILE, FILM, load_experiment, new_directory
 from rllib_configs.run.evaluation import (
     EPISODES_FILE,
     Episode,
@@ -30,13 +32,14 @@ from rllib_configs.run.evaluation import (
 )
 from rllib_configs.run.interruption import Interruption, Stopped
 from rllib_configs.run.logging import MetricsLog, Progress, scalars
+from rllib_configs.run.model_card import write_model_card
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
+from rllib_configs.run.run_page import write_run_page
 from rllib_configs.run.video import record, write_grid
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, VLAEnvsError, WorkerError, require_extra
 from vla_envs.files import DISK_ERRORS, atomic_write_text, check_writable, claimed, expanded, set_aside
 from vla_envs.spec import Prompt
 
-CONFIG_FILE = "config.json"
 RAY_FOLDERS = ("~/.ray", "~/ray_results")
 """What Ray writes, wherever the results of a run go."""
 
@@ -47,8 +50,8 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
     The directory holds ``config.json``, ``environment.json`` (the versions that simulate and the like),
     ``policy_before/``, ``policy/`` and ``best/`` (``save_pretrained``; the best by held-out greedy success),
     ``checkpoints/`` (see :class:`~rllib_configs.run.checkpoints.Checkpoints`), ``progress.csv`` and TensorBoard
-    events with a row per iteration, ``success.md``, ``episodes.json``, ``learning_curve.png`` and
-    ``before_after.mp4``.
+    events with a row per iteration, ``success.md``, ``episodes.json``, ``learning_curve.png``, ``before_after.mp4``,
+    ``report.html``, which shows all of it, and ``model_card.md``.
 
     Returns:
         The directory, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken.
@@ -121,26 +124,6 @@ def _go_on(
     return run.improve(checkpoint)
 
 
-def load_experiment(directory: Path) -> Experiment:
-    """The experiment of a run's ``config.json``.
-
-    Raises:
-        InvalidArgumentError: there is none, or the file does not hold an experiment of this version.
-    """
-    path = directory / CONFIG_FILE
-    if not path.is_file():
-        raise InvalidArgumentError(f"Expect the directory of a run that `vla train` wrote, actually: {directory}.")
-    try:
-        experiment = Experiment.from_json(path)
-        experiment.environment.check_registered()
-        return experiment
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(
-            f"{error} Go on with the version that wrote it, or start a new run from its policy with: "
-            f"vla train PRESET --policy.path {directory / 'policy'}"
-        ) from None
-
-
 class Run:
     """A run in its directory: first :meth:`begin`, then :meth:`improve`.
 
@@ -172,7 +155,7 @@ class Run:
         """Make the initial policy of the run, and evaluate it."""
         self.write_config()
         rests_on = json.dumps(provenance(self.experiment.environment), indent=2)
-        atomic_write_text(self.directory / "environment.json", rests_on)
+        atomic_write_text(self.directory / ENVIRONMENT_FILE, rests_on)
         self.progress.phase("initial policy")
         if self.experiment.clones:
             demonstrations = load_demonstrations(self.experiment)
@@ -190,6 +173,8 @@ class Run:
         table = success_table(before, after)
         atomic_write_text(self.directory / "success.md", markdown(table) + "\n")
         self._write_video(policy)
+        write_run_page(self.directory)
+        write_model_card(self.directory)
         self.progress.finish(table, self.directory)
         return self.directory
 
@@ -291,7 +276,8 @@ class Run:
         """Greedy episodes from the first so many held-out prompts, or from all."""
         self.progress.phase("evaluation")
         environment, evaluation = self.experiment.environment, self.experiment.evaluation
-        return evaluate(policy.to(_device()), environment, self.prompts[:num_episodes], evaluation.num_envs)
+        actor = greedy(policy.to(device()))
+        return evaluate(actor, environment, self.prompts[:num_episodes], evaluation.num_envs)
 
     def _episodes_before(self) -> list[Episode]:
         """Those of the initial policy; where their file is damaged, the same ones once more."""
@@ -312,9 +298,12 @@ class Run:
             return
         self.progress.phase("video")
         before = load_policy(self.experiment.policy.kind, path=self.policy_before).eval()
-        policies = {"before": before.to(_device()), "after": policy.to(_device())}
-        rows = [(name, record(each, environment, prompts, evaluation.video_stride)) for name, each in policies.items()]
-        write_grid(rows, self.directory / "before_after.mp4")
+        policies = {"before": before.to(device()), "after": policy.to(device())}
+        rows = [
+            (name, record(greedy(each), environment, prompts, evaluation.video_stride))
+            for name, each in policies.items()
+        ]
+        write_grid(rows, self.directory / FILM)
 
 
 def build_algorithm(experiment: Experiment) -> VLAPPO:
@@ -356,22 +345,5 @@ def _check(experiment: Experiment) -> None:
     check_address()
 
 
-def _device() -> str:
-    """Where the driver evaluates."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _prompts(experiment: Experiment) -> list[Prompt]:
     return held_out_prompts(experiment.environment, "eval", experiment.evaluation.num_episodes)
-
-
-def new_directory(root: Path, name: str) -> Path:
-    """Make the directory of a run, ``root/<name>``, with ``-2``, ``-3``, ... where the name is taken."""
-    candidates = (root / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
-    for directory in candidates:
-        try:
-            directory.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return directory
-    raise FileExistsError(f"Every directory from {name} to {name}-9999 in {root} is taken.")

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from policies.interface import Policy
 from rllib_configs.config import EnvironmentConfig
-from rllib_configs.run.evaluation import greedy
+from rllib_configs.run.actors import Actor
 from vla_envs.files import atomic_path
 from vla_envs.group import GroupStart, rollout
 from vla_envs.spec import Prompt
@@ -67,8 +66,8 @@ class FrameRecorder(gym.Wrapper):
         return result
 
 
-def record(policy: Policy, environment: EnvironmentConfig, prompts: Sequence[Prompt], stride: int) -> list[Clip]:
-    """One greedy episode per prompt, a frame every ``stride`` control steps; of splines, a frame each."""
+def record(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Prompt], stride: int) -> list[Clip]:
+    """One episode per prompt, a frame every ``stride`` control steps; of splines, a frame each."""
     recorders: list[FrameRecorder] = []
 
     def wrap(env: gym.Env) -> gym.Env:
@@ -81,7 +80,8 @@ def record(policy: Policy, environment: EnvironmentConfig, prompts: Sequence[Pro
     clips: list[Clip] = []
     with closing(envs):
         for index, prompt in enumerate(prompts):
-            for transition in rollout(envs, [GroupStart(index, seed=index, prompt=prompt)], greedy(policy)):
+            starts = [GroupStart(index, seed=index, prompt=prompt)]
+            for transition in rollout(envs, starts, actor(envs, starts)):
                 infos = transition.infos
             success, fps = bool(infos["success"][0]), recorders[-1].metadata["render_fps"]
             clips.append(Clip(recorders[-1].frames, infos["task"][0], success, fps))

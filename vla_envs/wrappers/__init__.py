@@ -3,6 +3,7 @@
 from vla_envs.wrappers.action_chunk import ActionChunk
 from vla_envs.wrappers.action_history import ActionHistory
 from vla_envs.wrappers.discretize_actions import DiscretizeActions
+from vla_envs.wrappers.follow_expert import FollowExpert
 from vla_envs.wrappers.hindsight_relabel import HindsightRelabel
 from vla_envs.wrappers.instruction import EncodeInstruction, TokenizeInstruction
 from vla_envs.wrappers.perturb import PerturbObservations
@@ -17,6 +18,7 @@ __all__ = [
     "DiscretizeActions",
     "EfficiencyReward",
     "EncodeInstruction",
+    "FollowExpert",
     "HindsightRelabel",
     "NoisySuccess",
     "PerturbObservations",

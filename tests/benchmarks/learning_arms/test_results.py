@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("ray")
 
 from benchmarks.learning_arms import process, results
 from rllib_configs.config import PPO, TTRL, BehaviorCloning, EnvironmentConfig, Evaluation, Experiment, Resources
 from tests.benchmarks.learning_arms.made_up import make_result
-from tests.policies.observations import fresh_policy, observe
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 
 SHRUNKEN = Experiment(
@@ -23,18 +21,6 @@ SHRUNKEN = Experiment(
     evaluation=Evaluation(num_episodes=4, num_envs=2, interval=1, curve_episodes=4, videos=0),
 )
 """Eight control steps solve nothing, but everything runs."""
-
-
-def test_a_low_temperature_acts_greedily():
-    """Nothing but the most probable bin is left."""
-    policy, observations = fresh_policy(), observe(4)
-    torch.testing.assert_close(results.Sampling(policy, 1e-6).act(observations), policy.act(observations))
-
-
-def test_a_high_temperature_spreads_the_actions():
-    """The more, the higher it is."""
-    low, high = (results.Sampling(fresh_policy(), each).act(observe(4)).std() for each in (0.1, 100.0))
-    assert high > 2 * low
 
 
 def test_every_prompt_is_sampled_at_every_temperature():

@@ -7,6 +7,7 @@ import torch
 from benchmarks.tracking.env import ENV_ID
 from benchmarks.tracking.policy import BINS, CHUNK_SIZE, IMAGE_SIZE, TrackingPolicy
 from rllib_configs.config import EnvironmentConfig
+from rllib_configs.run.actors import greedy
 from rllib_configs.run.evaluation import evaluate, held_out_prompts, success_rate
 
 
@@ -61,7 +62,7 @@ def test_untrained_it_tracks_little_greedily(policy):
     """Bins without an order have no most probable ones near 0."""
     environment = EnvironmentConfig(id=ENV_ID, image_size=IMAGE_SIZE, chunk_size=CHUNK_SIZE, token_length=4)
     prompts = held_out_prompts(environment, "eval", 100)
-    assert success_rate(evaluate(policy.eval(), environment, prompts, 100)) < 0.2
+    assert success_rate(evaluate(greedy(policy.eval()), environment, prompts, 100)) < 0.2
 
 
 def test_it_is_saved_and_loaded(policy, observations, tmp_path):

@@ -27,7 +27,7 @@ def test_an_unknown_command_lists_the_known_ones(capsys):
     assert "train" in error
 
 
-@pytest.mark.parametrize(("command", "module"), [("train", "tyro"), ("evaluate", "rich.console")])
+@pytest.mark.parametrize(("command", "module"), [("train", "tyro"), ("report", "tyro")])
 def test_a_missing_extra_is_named(capsys, monkeypatch, command, module):
     """With the command that installs it."""
     monkeypatch.setitem(sys.modules, module, None)

@@ -15,7 +15,7 @@ def test_it_wants_the_directory_of_a_run(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(("output", "problem"), [("", "be a file"), ("note/result.json", "note is no directory")])
-@pytest.mark.parametrize("command", [("evaluate", "runs/none"), ("bench", "parity")])
+@pytest.mark.parametrize("command", [("evaluate", "expert"), ("bench", "parity")])
 def test_an_output_that_cannot_be_written_is_named_before_any_work(capsys, tmp_path, command, output, problem):
     """Not after the last episode."""
     (tmp_path / "note").touch()
@@ -23,20 +23,47 @@ def test_an_output_that_cannot_be_written_is_named_before_any_work(capsys, tmp_p
     assert re.search(f"`--output`.*{problem}", capsys.readouterr().err)
 
 
+def test_help_says_what_can_be_evaluated(capsys):
+    """And an actor's own help which options there are."""
+    assert main(["evaluate", "--help"]) == 0
+    assert "`expert`" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "expert", "--help"])
+    assert stopped.value.code == 0
+    assert "--num-episodes" in capsys.readouterr().out
+
+
+def test_the_expert_has_no_options_of_a_policy(capsys):
+    """They would have no effect."""
+    assert main(["evaluate", "expert", "--policy.path", "runs/x"]) == 1
+    assert "no options of a policy with `expert`" in capsys.readouterr().err
+
+
+def test_it_prints_a_rate_for_each_task_and_for_all(capsys):
+    """With their intervals."""
+    assert main(["evaluate", "expert", "--environment.task-id", "0", "9", "--num-episodes", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "success 100.0% [34.2%, 100.0%] over 2 episodes: open the drawer" in lines
+    assert "success 100.0% [51.0%, 100.0%] over 4 episodes: all tasks" in lines
+
+
 @pytest.mark.slow
 class TestRun:
     def test_it_finds_what_the_run_found(self, quick_run, capsys, tmp_path):
         """The same episodes, in a file and as a rate with its interval."""
-        output = tmp_path / "result.json"
+        output = tmp_path / "results.jsonl"
         assert main(["evaluate", str(quick_run), "--num-episodes", "3", "--output", str(output)]) == 0
         assert "success 0.0% [0.0%, 56.1%] over 3 episodes" in capsys.readouterr().out
-        result = json.loads(output.read_text())
-        assert result["episodes"] == json.loads((quick_run / "episodes.json").read_text())["after"]
-        assert {key: result[key] for key in ("run", "split", "success_rate")} == {
-            "run": str(quick_run),
-            "split": "eval",
-            "success_rate": 0.0,
-        }
+        results = [json.loads(line) for line in output.read_text().splitlines()]
+        assert [each["episode"] for each in results] == json.loads((quick_run / "episodes.json").read_text())["after"]
+        assert [each["setup"]["actor"] for each in results] == [str(quick_run / "policy")] * 3
+
+    def test_each_policy_of_a_run_can_be_named(self, quick_run, tmp_path):
+        """The environment is that of the run."""
+        found = json.loads((quick_run / "episodes.json").read_text())["before"]
+        output = tmp_path / "results.jsonl"
+        assert main(["evaluate", str(quick_run / "policy_before"), "--num-episodes", "3", "--output", str(output)]) == 0
+        assert [json.loads(line)["episode"] for line in output.read_text().splitlines()] == found
 
     def test_training_states_are_refused_unless_allowed(self, quick_run, capsys):
         """As a table of results should."""

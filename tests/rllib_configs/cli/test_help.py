@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rllib_configs.cli import COMMANDS, assets, bench, doctor, evaluate, main, seeds
+from rllib_configs.cli import COMMANDS, assets, bench, doctor, main, report, seeds
 from rllib_configs.cli.options import field_docs
+from rllib_configs.cli.play import Play
 from rllib_configs.cli.train import Resumption
 from rllib_configs.config import (
     PPO,
     TTRL,
+    Assessment,
     BehaviorCloning,
     DINOv2BertConfig,
     EnvironmentConfig,
@@ -35,6 +37,9 @@ CALLS = [
     "train tabletop_ttrl --help",
     "train libero_spatial_grpo policy:openvla --help",
     "evaluate --help",
+    "compare --help",
+    "play --help",
+    "report --help",
     "doctor --help",
     "seeds --help",
     "assets --help",
@@ -52,7 +57,9 @@ OPTIONS = (
     NSR,
     Resources,
     Evaluation,
-    evaluate.Arguments,
+    report.Arguments,
+    Assessment,
+    Play,
     Resumption,
 )
 UNEXPLAINED = {"environment", "policy", "bc", "ttrl", "ppo", "nsr", "resources", "evaluation", "kind"}

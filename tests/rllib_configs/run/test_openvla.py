@@ -13,8 +13,10 @@ from policies.registry import load_policy
 from rllib_configs import presets
 from rllib_configs.cli import main
 from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Evaluation, OpenVLAConfig, Resources
+from rllib_configs.run.actors import greedy
 from rllib_configs.run.cloning import load_initial_policy
-from rllib_configs.run.evaluation import Episode, evaluate, held_out_prompts, read_episodes, success_rate
+from rllib_configs.run.evaluation import evaluate, held_out_prompts, read_episodes, success_rate
+from rllib_configs.run.results import read_results
 from rllib_configs.run.train import load_experiment, resume, train
 from tests.policies.openvla.observing import observe
 from tests.rllib_configs import dice_env
@@ -74,11 +76,12 @@ def test_reported_episodes_are_those_of_the_saved_policies(random_checkpoint, tm
     )
     reported = read_episodes(run)
     assert reported["after"] != reported["before"]
-    assert main(["evaluate", str(run), "--num-episodes", "8", "--output", str(tmp_path / "result.json")]) == 0
-    result = json.loads((tmp_path / "result.json").read_text())
-    assert [Episode(**each) for each in result["episodes"]] == reported["after"]
+    assert main(["evaluate", str(run), "--num-episodes", "8", "--output", str(tmp_path / "results.jsonl")]) == 0
+    assert [each.episode for each in read_results(tmp_path / "results.jsonl")] == reported["after"]
     best, experiment = load_policy(policy.kind, run / "best"), load_experiment(run)
-    episodes = evaluate(best, experiment.environment, held_out_prompts(experiment.environment, num_episodes=8), 4)
+    episodes = evaluate(
+        greedy(best), experiment.environment, held_out_prompts(experiment.environment, num_episodes=8), 4
+    )
     assert episodes == max(reported["before"], reported["after"], key=success_rate)
 
 

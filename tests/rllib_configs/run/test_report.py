@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from rllib_configs.run.evaluation import Episode, success_interval
+from rllib_configs.run.evaluation import Episode
 from rllib_configs.run.report import CurvePoint, curve_figure, markdown, plot_curve, success_table
+from rllib_configs.run.statistics import success_interval
 
 SAMPLED = (0.1, None, 0.5, 0.3)
 POINTS = [CurvePoint(0, 2, 10), CurvePoint(2, 6, 10), CurvePoint(4, 9, 10)]

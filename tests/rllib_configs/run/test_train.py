@@ -79,7 +79,7 @@ def test_every_promised_file_is_there(directory):
     promised = {"config.json", "environment.json", "policy_before", "policy", "best", "checkpoints"}
     promised |= {"progress.csv", "success.md", "episodes.json"}
     promised.add(".lock")  # who works on the run
-    assert names == promised | {events, "learning_curve.png", "before_after.mp4"}
+    assert names == promised | {events, "learning_curve.png", "before_after.mp4", "report.html", "model_card.md"}
 
 
 def test_the_run_is_named_after_its_experiment(directory):

@@ -16,6 +16,7 @@ from rllib_configs.config import (
     Resources,
     TinyPolicyConfig,
 )
+from rllib_configs.run.actors import greedy
 from rllib_configs.run.evaluation import evaluate, held_out_prompts, provenance
 from rllib_configs.run.train import load_experiment, train
 from rllib_configs.run.video import record
@@ -107,7 +108,7 @@ def test_episodes_of_a_task_have_its_name():
     """However its instruction is worded, and when it ended."""
     policy = load_policy(**SMALL.policy.load_keywords(SMALL.environment)).eval()
     prompts = held_out_prompts(SMALL.environment)
-    episodes = evaluate(policy, SMALL.environment, prompts, 3)
+    episodes = evaluate(greedy(policy), SMALL.environment, prompts, 3)
     assert [each.task for each in episodes] == ["open_right"] * 3
 
 
@@ -117,7 +118,7 @@ def test_a_spline_is_recorded_as_one_motion(chunk, frames):
     environment = SMALL.environment.replace(env_kwargs={"task": "open_left", "chunk": chunk})
     policy = load_policy(**SMALL.policy.load_keywords(SMALL.environment)).eval()
     torch.nn.init.zeros_(policy.action_head.mean.weight)
-    (clip,) = record(policy, environment, [Prompt(0, 5)], stride=2)
+    (clip,) = record(greedy(policy), environment, [Prompt(0, 5)], stride=2)
     assert len(clip.frames) == frames
 
 

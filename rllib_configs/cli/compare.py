@@ -1,0 +1,105 @@
+"""``vla compare A B``: whether one actor succeeds more often than another, on the same prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rllib_configs.cli.evaluate import rate
+from rllib_configs.cli.options import description, parse_options
+from rllib_configs.config import Assessment
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import check_writable, expanded
+
+if TYPE_CHECKING:
+    from rllib_configs.run.assessment import Stream
+    from rllib_configs.run.comparison import Comparison
+    from rllib_configs.run.results import Setup
+
+USAGE = """usage: vla compare A B [options]
+
+A and B are what `vla evaluate` takes (the directory of a run, of a policy or of a checkpoint, `expert`, `random`), or
+files that its --output has written. What is no file is evaluated, prompt by prompt beside the other, until the
+difference is certain at the 5 % level or there are no more prompts.
+
+vla compare A B --help lists the options."""
+FLIPPED_SHOWN = 20
+"""Number of prompts with different outcomes that are listed."""
+
+
+def main(arguments: list[str]) -> None:
+    """Compare and print the difference, its interval and tests, and where the outcomes differ."""
+    if len(arguments) < 2 or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    one, other, *options = arguments
+    from rllib_configs.run.comparison import compare, recorded
+
+    recordings = [recorded(path) if (path := expanded(name)).is_file() else None for name in (one, other)]
+    if all(recordings) and options:
+        raise InvalidArgumentError(f"Expect no options with two files, actually: {' '.join(options)}.")
+    known = next((each for each in recordings if each is not None), None)
+    a, b = (
+        recording or _begin(name, _options(name, options, known), place)
+        for recording, name, place in zip(recordings, (one, other), "ab", strict=True)
+    )
+    print("\n".join(lines(compare(a, b, stop_early=not all(recordings)), a.setup, b.setup)))
+
+
+def _options(name: str, options: list[str], recording: Stream | None) -> Assessment:
+    """How an actor is evaluated: as the options say, or else from as many prompts as the other's file has."""
+    from rllib_configs.run.subjects import find_subject
+
+    default = find_subject(name).defaults
+    if recording is not None:
+        default = default.replace(num_episodes=len(recording.prompts), split=recording.setup.split)
+    return parse_options(f"vla compare {name} ...", description(Assessment), default, options)
+
+
+def _begin(name: str, options: Assessment, place: str) -> Stream:
+    """Begin the evaluation of an actor; its results go into a file of the directory that ``--output`` names."""
+    from rllib_configs.run.assessment import stream
+    from rllib_configs.run.subjects import find_subject
+
+    if options.output is not None:
+        folder = expanded(options.output)
+        check_writable(folder, "`--output`", "Name another directory.")
+        folder.mkdir(parents=True, exist_ok=True)
+        options = options.replace(output=str(folder / f"{place}.jsonl"))
+    return stream(find_subject(name), options)
+
+
+def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
+    """What a comparison says, line by line."""
+    from rllib_configs.run.comparison import differences
+    from rllib_configs.run.statistics import difference_interval, mcnemar, resolution
+
+    pairs, test = comparison.pairs, comparison.test
+    counts = f"both {pairs.both}, A alone {pairs.only_a}, B alone {pairs.only_b}, neither {pairs.neither}"
+    decision = f"certain after {test.decided_at} prompts" if test.decided_at else "not certain"
+    worlds = differences(a, b).items()
+    return [
+        f"A  {rate([each for _, each, _ in comparison.episodes])}: {a.actor}",
+        f"B  {rate([each for _, _, each in comparison.episodes])}: {b.actor}",
+        *(f"The worlds differ: {key} is {one} for A and {other} for B." for key, (one, other) in worlds),
+        f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
+        f"whenever one stops         {points(test.interval())}, {decision}, evidence {test.evidence:.3g}",
+        f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
+        f"So many prompts resolve differences of {100 * resolution(pairs):.0f} points (80 % power).",
+        *_flipped(comparison),
+    ]
+
+
+def points(interval: tuple[float, float]) -> str:
+    """A 95 % interval in points of success."""
+    return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+
+
+def _flipped(comparison: Comparison) -> list[str]:
+    """The prompts with different outcomes."""
+    flipped = comparison.flipped
+    shown = [
+        f"  {'B' if other.success else 'A'} alone: {one.task} ({prompt.task_id}, initial state {prompt.init_state_id})"
+        for prompt, one, other in flipped[:FLIPPED_SHOWN]
+    ]
+    more = [f"  and {len(flipped) - len(shown)} more"] if len(flipped) > len(shown) else []
+    return [f"The outcome differs on {len(flipped)} prompts:", *shown, *more] if flipped else []

@@ -1,0 +1,49 @@
+"""How something is evaluated from the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from policies.options import Options
+from rllib_configs.config.environment import EnvironmentConfig
+from rllib_configs.config.policy import PolicyConfig, TinyPolicyConfig
+from vla_envs.errors import InvalidArgumentError
+
+Axis = Literal["camera", "light", "noise", "instruction", "initial_pose"]
+"""What :class:`~vla_envs.wrappers.PerturbObservations` can perturb."""
+Severity = Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Assessment(Options):
+    """Measure how often an actor succeeds, on initial states that training never sees."""
+
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    policy: PolicyConfig = field(default_factory=TinyPolicyConfig)
+    num_episodes: PositiveInt | None = None
+    """Number of episodes, spread evenly over the tasks; None takes every initial state of the split."""
+    split: Literal["train", "eval", "all"] = "eval"
+    """Split whose initial states the episodes start from."""
+    train_ok: bool = False
+    """Whether the split may be one that training draws from."""
+    temperature: PositiveFloat | None = None
+    """Temperature at which a policy's actions are sampled; None takes the most probable ones."""
+    perturb: tuple[Axis, ...] = ()
+    """What is perturbed, one after the other, to measure robustness; the unperturbed episodes come first."""
+    severities: tuple[Severity, ...] = (0.5, 1.0)
+    """Severities of each perturbation, above 0 and at most 1."""
+    seed: NonNegativeInt = 0
+    """Seed of sampled and of random actions."""
+    num_envs: PositiveInt = 32
+    """Number of environments side by side; ``environment.num_workers`` spreads them over processes."""
+    output: str | None = None
+    """File to which a JSON line is written for each episode, with what it rests on. The same command goes on where an
+    interrupted one has stopped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.perturb and self.severities != Assessment.severities:
+            raise InvalidArgumentError(f"Expect `severities` with `perturb` alone, actually: {self.severities}.")

@@ -1,0 +1,102 @@
+"""Two actors on the same prompts: how much better one is, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rllib_configs.run.assessment import Stream, watched
+from rllib_configs.run.evaluation import Episode
+from rllib_configs.run.results import Result, Setup, read_results
+from rllib_configs.run.statistics import Pairs, SequentialTest
+from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.spec import Prompt
+
+OBSERVED = ("image_size", "cameras", "chunk_size", "instruction", "token_length", "history", "num_workers")
+"""Fields of an environment that say what an actor observes, in which two may differ, and not what happens."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is known of two actors."""
+
+    a: Sequence[Result]
+    b: Sequence[Result]
+    """Of the same prompts as those of ``a``."""
+    test: SequentialTest
+    """After the last of these prompts."""
+
+    @property
+    def episodes(self) -> list[tuple[Prompt, Episode, Episode]]:
+        """The prompts on which both have a valid episode, with these."""
+        both = [(one.prompt, one.episode, other.episode) for one, other in zip(self.a, self.b, strict=True)]
+        return [(prompt, one, other) for prompt, one, other in both if one is not None and other is not None]
+
+    @property
+    def pairs(self) -> Pairs:
+        """How often which of them succeeded."""
+        return Pairs.of((one.success, other.success) for _, one, other in self.episodes)
+
+    @property
+    def flipped(self) -> list[tuple[Prompt, Episode, Episode]]:
+        """The prompts on which only one of them succeeded."""
+        return [each for each in self.episodes if each[1].success != each[2].success]
+
+
+def compare(a: Stream, b: Stream, stop_early: bool = True) -> Comparison:
+    """Compare two actors prompt by prompt, until it is decided or there are no more prompts.
+
+    Args:
+        a: one evaluation.
+        b: the other, of the same prompts.
+        stop_early: whether the test's decision ends the comparison, and so both evaluations.
+
+    Raises:
+        InvalidArgumentError: evaluations of other prompts or another environment.
+        WorkerError: no prompt gave a valid episode of both.
+    """
+    _check_same_prompts(a, b)
+    one, other, test = list[Result](), list[Result](), SequentialTest()
+    for result_a, result_b in watched(zip(a.results, b.results, strict=True), len(a.prompts)):
+        one.append(result_a)
+        other.append(result_b)
+        if result_a.episode is not None and result_b.episode is not None:
+            test.update(result_a.episode.success, result_b.episode.success)
+        if stop_early and test.decided_at:
+            break
+    if not test.n:
+        raise WorkerError(f"None of the {len(one)} prompts gave a valid episode of both.")
+    return Comparison(one, other, test)
+
+
+def recorded(path: Path) -> Stream:
+    """The evaluation that a file of :class:`~rllib_configs.run.results.ResultsFile` holds.
+
+    Raises:
+        InvalidArgumentError: the file is damaged, of an interrupted evaluation, or empty.
+    """
+    results = read_results(path)
+    if not results:
+        raise InvalidArgumentError(f"Expect results of episodes, actually: {path} has none.")
+    return Stream([each.prompt for each in results], results[0].setup, iter(results))
+
+
+def differences(a: Setup, b: Setup) -> dict[str, tuple[Any, Any]]:
+    """In what the worlds of two evaluations differ, beside what their actors observe."""
+    keys = dict.fromkeys([*a.environment, *b.environment])
+    pairs = {key: (a.environment.get(key), b.environment.get(key)) for key in keys if key not in OBSERVED}
+    return {key: (one, other) for key, (one, other) in pairs.items() if one != other}
+
+
+def _check_same_prompts(a: Stream, b: Stream) -> None:
+    for key in ("id", "task_id"):
+        one, other = a.setup.environment.get(key), b.setup.environment.get(key)
+        if one != other:
+            raise InvalidArgumentError(f"Expect evaluations of one environment, actually: {key} {one} and {other}.")
+    if list(a.prompts) != list(b.prompts):
+        raise InvalidArgumentError(
+            f"Expect evaluations of the same prompts, actually: {len(a.prompts)} and {len(b.prompts)} that differ. "
+            "Evaluate both with the same --num-episodes and --split."
+        )

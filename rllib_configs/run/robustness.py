@@ -1,0 +1,63 @@
+"""How much of an actor's success is left when the camera moves, the light changes and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rllib_configs.config import Assessment
+from rllib_configs.run.assessment import assess
+from rllib_configs.run.results import Result
+from rllib_configs.run.statistics import Pairs
+from rllib_configs.run.subjects import Subject
+
+
+class Condition(NamedTuple):
+    """What the episodes are perturbed by."""
+
+    axis: str | None
+    """What is perturbed; None for nothing."""
+    severity: float
+
+    def of(self, assessment: Assessment) -> Assessment:
+        """The assessment under this condition alone, with an output file of its own."""
+        environment, output = assessment.environment, assessment.output
+        if self.axis is not None:
+            call = f"PerturbObservations({self.axis}=True, severity={self.severity})"
+            environment = environment.replace(wrappers=(*environment.wrappers, call))
+            if output is not None:
+                path = Path(output)
+                output = str(path.with_name(f"{path.stem}.{self.axis}-{self.severity}{path.suffix}"))
+        return assessment.replace(environment=environment, output=output, perturb=(), severities=Assessment.severities)
+
+
+class Measured(NamedTuple):
+    """The episodes of a condition."""
+
+    condition: Condition
+    results: Sequence[Result]
+    pairs: Pairs
+    """With the unperturbed episodes as ``a``: of the same prompts, and of the same seeds at every severity."""
+
+
+def conditions(assessment: Assessment) -> list[Condition]:
+    """First without perturbations, then each axis at each severity."""
+    return [
+        Condition(None, 0.0),
+        *(Condition(axis, each) for axis in assessment.perturb for each in assessment.severities),
+    ]
+
+
+def sweep(subject: Subject, assessment: Assessment) -> Iterator[Measured]:
+    """Evaluate a subject under every condition, one after the other."""
+    unperturbed: Sequence[Result] = ()
+    for condition in conditions(assessment):
+        results = assess(subject, condition.of(assessment))
+        unperturbed = unperturbed or results
+        yield Measured(condition, results, _pairs(unperturbed, results))
+
+
+def _pairs(one: Sequence[Result], other: Sequence[Result]) -> Pairs:
+    episodes = [(a.episode, b.episode) for a, b in zip(one, other, strict=True)]
+    return Pairs.of((a.success, b.success) for a, b in episodes if a is not None and b is not None)

@@ -1,0 +1,132 @@
+"""The page of a run: what it has achieved, how it went, and what it rests on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from rllib_configs.config import Experiment
+from rllib_configs.run.checkpoints import Checkpoints, RunState
+from rllib_configs.run.directory import ENVIRONMENT_FILE, FILM, load_experiment
+from rllib_configs.run.evaluation import Episode, read_episodes
+from rllib_configs.run.logging import read_metrics
+from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
+from rllib_configs.run.report import curve_figure, histogram, success_table
+from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar
+from vla_envs.errors import InvalidArgumentError
+
+PAGE = "report.html"
+PANELS = {
+    "policy/approx_kl": "KL of the update (nats)",
+    "policy/entropy": "entropy (nats a token)",
+    "ttrl/reward": "mean reward",
+    "ttrl/majority_ratio": "share of the majority",
+    "ttrl/label_accuracy": "accuracy of the vote's label",
+    "ttrl/reward_accuracy": "accuracy of the vote's rewards",
+    "ttrl/frac_zero_std_groups": "share of groups without a signal",
+    "throughput/control_steps_per_s": "control steps a second",
+}
+"""Metric -> what the page calls it; those that were measured are drawn."""
+
+
+def write_run_page(directory: Path, path: Path | None = None) -> Path:
+    """Write the page of a run that has ended, and return its path.
+
+    Args:
+        directory: of the run.
+        path: of the page; None takes ``report.html`` in the directory.
+
+    Raises:
+        InvalidArgumentError: no run, or one that has not ended.
+    """
+    experiment, episodes = load_experiment(directory), read_episodes(directory)
+    if "after" not in episodes:
+        raise InvalidArgumentError(f"{directory} has no episodes of a trained policy: the run has not ended.")
+    before, after = episodes["before"], episodes["after"]
+    state = Checkpoints(directory, experiment.checkpoints_kept).newest().state
+    sections = [
+        Section("Success", _success(experiment, state, before, after)),
+        Section("Episodes", [drawing(_histograms(before, after), "Before and after training.")]),
+        Section("Training", _training(directory, experiment)),
+        Section("What it rests on", _setup(directory, experiment)),
+    ]
+    if (directory / FILM).is_file():
+        written = sum(len(block) for section in sections for block in section.blocks)
+        room = MAX_BYTES - written - 2**16
+        shown = film(directory / FILM, "The same held-out prompts before and after training", room)
+        sections.insert(1, Section("Film", [shown]))
+    path = path or directory / PAGE
+    write_page(path, experiment.name, _lead(before, after), sections)
+    return path
+
+
+def _lead(before: Sequence[Episode], after: Sequence[Episode]) -> str:
+    one, other = (sum(each.success for each in episodes) / len(episodes) for episodes in (before, after))
+    return f"Greedy success on {len(after)} held-out episodes: {one:.0%} before and {other:.0%} after training."
+
+
+def _success(experiment: Experiment, state: RunState, before: Sequence[Episode], after: Sequence[Episode]) -> list[str]:
+    # An episode without a valid attempt is missing in either list.
+    earlier = {(each.task_id, each.init_state_id): each.success for each in before}
+    places = [((each.task_id, each.init_state_id), each.success) for each in after]
+    pairs = Pairs.of((earlier[place], success) for place, success in places if place in earlier)
+    low, high = difference_interval(pairs)
+    change = f"{100 * pairs.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    difference = (
+        f"On the same prompts success changes by {change}, exact McNemar test p = {mcnemar(pairs):.2g}. "
+        "Brackets are 95 % intervals."
+    )
+    curve = curve_figure(state.sampled, state.curve, experiment.name)
+    return [
+        table(success_table(before, after), has_total=True),
+        paragraph(difference),
+        drawing(curve, "Learning curve."),
+    ]
+
+
+def _histograms(before: Sequence[Episode], after: Sequence[Episode]) -> Figure:
+    """Control steps of successes, and rewards of all episodes, before and after."""
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    steps, rewards = figure.subplots(1, 2)
+    named = {"before": before, "after": after}
+    histogram(steps, {name: [each.steps for each in some if each.success] for name, some in named.items()})
+    steps.set(xlabel="control steps of a success", ylabel="episodes")
+    paid = {name: [each.reward for each in some if each.reward is not None] for name, some in named.items()}
+    histogram(rewards, paid)
+    rewards.set(xlabel="reward of an episode")
+    return figure
+
+
+def _training(directory: Path, experiment: Experiment) -> list[str]:
+    measured = read_metrics(directory)
+    panels = {name: measured[metric] for metric, name in PANELS.items() if measured.get(metric)}
+    temperatures = ", ".join(f"{each:.2f}" for each in experiment.ttrl.temperatures())
+    text = (
+        f"Groups of {experiment.ttrl.n_votes_per_prompt} trajectories at temperatures {temperatures}, multiplied by "
+        f"{experiment.ttrl.temperature_decay} an iteration; reward: {experiment.ttrl.reward}."
+    )
+    if not panels:
+        return [paragraph(text)]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(8, 2 * rows), layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(rows, 2, squeeze=False).flat, panels.items(), strict=False):
+        iterations, values = zip(*points, strict=True)
+        axes.plot(iterations, values, color="#1f77b4", lw=1)
+        axes.set_title(name, fontsize="medium")
+        axes.grid(alpha=0.3)
+    for axes in figure.axes[len(panels) :]:
+        axes.remove()
+    return [paragraph(text), drawing(figure, "By iteration.")]
+
+
+def _setup(directory: Path, experiment: Experiment) -> list[str]:
+    rests_on = json.loads((directory / ENVIRONMENT_FILE).read_text())
+    machine = {"machine": platform.platform(), "cores": os.cpu_count(), "Python": platform.python_version()}
+    options = json.loads(experiment.to_json())
+    rows = [(name, json.dumps(value)) for name, value in flat({**machine, "environment": rests_on, **options})]
+    return [table([("", "value"), *rows])]

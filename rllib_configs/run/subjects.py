@@ -1,0 +1,64 @@
+"""What can be evaluated: a run, one of its policies, a checkpoint of any kind, the scripted expert, or chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies.configured import MARKS
+from rllib_configs.config import Assessment, DINOv2BertConfig, OpenVLAConfig, TinyPolicyConfig
+from rllib_configs.run.directory import is_run, load_experiment
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import expanded
+
+EXPERT, RANDOM = "expert", "random"
+KINDS = {"tiny": TinyPolicyConfig, "dinov2-bert": DINOv2BertConfig, "openvla": OpenVLAConfig}
+"""Subcommand of ``policy`` -> its configuration."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated, and where if nothing else is said."""
+
+    name: str
+    """``expert``, ``random`` or a directory."""
+    defaults: Assessment
+    """How it is evaluated if nothing else is said: as in its run; on the tabletop where there is none."""
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether it is neither the expert nor chance."""
+        return self.name not in (EXPERT, RANDOM)
+
+
+def find_subject(what: str) -> Subject:
+    """What a word of the command line means.
+
+    Raises:
+        InvalidArgumentError: it is no directory of a run or a policy.
+    """
+    if what in (EXPERT, RANDOM):
+        return Subject(what, Assessment())
+    path = expanded(what)
+    if is_run(path):
+        policy = path / "policy"
+        if not policy.is_dir():
+            raise InvalidArgumentError(
+                f"{path} has no trained policy: the run has not ended. It may have {path / 'policy_before'} and "
+                f"{path / 'best'}."
+            )
+        path = policy
+    mark = next((kind for file, kind in MARKS.items() if (path / file).is_file()), None)
+    if mark is None:
+        raise InvalidArgumentError(
+            f"Expect `{EXPERT}`, `{RANDOM}`, or the directory of a run or of a policy, actually: {what}."
+        )
+    run = next((parent for parent in path.absolute().parents if is_run(parent)), None)
+    if run is None:
+        return Subject(str(path), Assessment(policy=KINDS[mark](path=str(path))))
+    experiment = load_experiment(run)
+    defaults = Assessment(
+        environment=experiment.environment,
+        policy=experiment.policy.saved_at(path),
+        num_envs=experiment.evaluation.num_envs,
+    )
+    return Subject(str(path), defaults)

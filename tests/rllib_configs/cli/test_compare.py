@@ -1,0 +1,85 @@
+"""``vla compare``."""
+
+import pytest
+
+from rllib_configs.cli import main
+
+TASKS = ["--environment.task-id", "0", "9"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Results of the expert and of chance on the same eight prompts."""
+    for actor in ("expert", "random"):
+        output = str(tmp_path / f"{actor}.jsonl")
+        assert main(["evaluate", actor, *TASKS, "--num-episodes", "8", "--output", output]) == 0
+    return tmp_path
+
+
+def test_two_files_are_compared_to_their_ends(files, capsys):
+    """With the difference, its interval and tests, and where the outcomes differ."""
+    capsys.readouterr()
+    assert main(["compare", str(files / "random.jsonl"), str(files / "expert.jsonl")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == [
+        "A  success 0.0% [0.0%, 32.4%] over 8 episodes: random",
+        "B  success 100.0% [67.6%, 100.0%] over 8 episodes: expert",
+    ]
+    assert "B - A  +100.0 points of success on 8 prompts: both 0, A alone 0, B alone 8, neither 0" in printed
+    assert "for prompts fixed before   [+35.1, +100.0], exact McNemar test p = 0.0078" in printed
+    assert "  B alone: open the drawer (9, initial state 50)" in printed
+
+
+def test_a_file_is_compared_with_itself(files, capsys):
+    """There is no difference."""
+    assert main(["compare", *[str(files / "expert.jsonl")] * 2]) == 0
+    assert "for prompts fixed before   [-32.4, +32.4], exact McNemar test p = 1" in capsys.readouterr().out
+
+
+def test_an_actor_is_evaluated_on_the_prompts_of_a_file(files, capsys):
+    """As many, and of the environment that is asked for."""
+    capsys.readouterr()
+    assert main(["compare", str(files / "random.jsonl"), "random", *TASKS]) == 0
+    assert "both 0, A alone 0, B alone 0, neither 8" in capsys.readouterr().out
+
+
+def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
+    """Both files hold what was run, and can be gone on with."""
+    command = ["compare", "random", "expert", *TASKS, "--num-envs", "4", "--output", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "certain after 20 prompts, evidence 20.2" in capsys.readouterr().out
+    assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["expert", "random", "--environment.task-id", "0", "--split", "train"], "--train-ok"),
+        (["expert", "nothing"], "actually: nothing"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(arguments, problem, capsys):
+    """In one line."""
+    assert main(["compare", *arguments]) == 1
+    assert problem in capsys.readouterr().err
+
+
+def test_files_take_no_options(files, capsys):
+    """They would have no effect."""
+    assert main(["compare", str(files / "random.jsonl"), str(files / "expert.jsonl"), "--seed", "1"]) == 1
+    assert "no options with two files, actually: --seed 1" in capsys.readouterr().err
+
+
+def test_files_of_other_prompts_are_refused(files, capsys):
+    """Pairs would be none."""
+    output = str(files / "more.jsonl")
+    assert main(["evaluate", "expert", *TASKS, "--num-episodes", "10", "--output", output]) == 0
+    assert main(["compare", output, str(files / "expert.jsonl")]) == 1
+    assert "10 and 8 that differ" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["expert"]])
+def test_help_says_what_can_be_compared(arguments, capsys):
+    """And what happens then."""
+    assert main(["compare", *arguments]) == 0
+    assert "usage: vla compare A B" in capsys.readouterr().out

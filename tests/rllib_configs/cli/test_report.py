@@ -1,0 +1,62 @@
+"""``vla report``."""
+
+import pytest
+
+from rllib_configs.cli import main
+from rllib_configs.run.page import MAX_BYTES
+from tests.rllib_configs.run.test_page import read
+
+TASKS = ["--environment.task-id", "0", "9", "--num-episodes", "8"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Results of the expert and of chance on the same eight prompts."""
+    folder = tmp_path_factory.mktemp("results")
+    for actor in ("expert", "random"):
+        assert main(["evaluate", actor, *TASKS, "--output", str(folder / f"{actor}.jsonl")]) == 0
+    return folder
+
+
+def test_an_evaluation_has_a_page(files, capsys):
+    """Beside its file, with the success of each task and what it rests on."""
+    assert main(["report", str(files / "expert.jsonl")]) == 0
+    assert f"report in {files / 'report.html'}" in capsys.readouterr().out
+    texts = read(files / "report.html").texts
+    assert "expert succeeds in 100% [68%, 100%] of 8 episodes." in texts
+    row = texts.index("open the drawer")
+    assert texts[row : row + 3] == ["open the drawer", "4", "100% [51%, 100%]"]
+    assert texts[texts.index("environment.id") + 1] == '"VLA-Tabletop-v0"'
+
+
+def test_two_evaluations_are_compared(files, tmp_path):
+    """With the difference and the outcomes that differ."""
+    names = [str(files / f"{actor}.jsonl") for actor in ("random", "expert")]
+    assert main(["report", *names, "--output", str(tmp_path / "page.html")]) == 0
+    texts = read(tmp_path / "page.html").texts
+    assert "B (expert) against A (random): +100.0 points of success on the same 8 prompts." in texts
+    assert texts[texts.index("prompts: both succeed, A alone, B alone, neither") + 1] == "0, 0, 8, 0"
+    assert texts[texts.index("exact McNemar test, for prompts fixed before") + 1] == "p = 0.0078"
+
+
+@pytest.mark.slow
+def test_a_run_has_a_page_when_it_ends(quick_run, tmp_path):
+    """The command makes the same once more."""
+    page = read(quick_run / "report.html")
+    assert "Greedy success on 3 held-out episodes: 0% before and 0% after training." in page.texts
+    assert {"Success", "Film", "Episodes", "Training", "What it rests on"} <= set(page.texts)
+    assert any(source.startswith("data:video/mp4") for source in page.sources)
+    assert (quick_run / "report.html").stat().st_size < MAX_BYTES
+    assert main(["report", str(quick_run), "--output", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").read_text() == (quick_run / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [([], "one or two files"), (["."], "directory of a run"), (["nothing.jsonl"], "nothing.jsonl")],
+)
+def test_what_has_no_page_is_named(names, problem, capsys, tmp_path, monkeypatch):
+    """In one line."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", *names]) == 1
+    assert problem in capsys.readouterr().err

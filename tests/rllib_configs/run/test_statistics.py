@@ -1,0 +1,220 @@
+"""What a number of episodes can say."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, multinomial, norm
+
+from rllib_configs.run.statistics import (
+    Pairs,
+    SequentialTest,
+    difference_interval,
+    mcnemar,
+    resolution,
+    success_interval,
+)
+
+counts = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+pairs = st.tuples(*[st.integers(0, 200)] * 4).filter(any).map(lambda four: Pairs(*four))
+
+
+def swapped(of: Pairs) -> Pairs:
+    return of._replace(only_a=of.only_b, only_b=of.only_a)
+
+
+@given(counts)
+def test_the_interval_holds_the_rate_and_stays_in_bounds(count):
+    """Between 0 and 1, and wider than nothing."""
+    successes, n = count
+    low, high = success_interval(successes, n)
+    assert 0.0 <= low <= successes / n <= high <= 1.0
+    assert high - low > 0
+
+
+@given(counts)
+def test_success_and_failure_mirror_each_other(count):
+    """Their bounds add up to one."""
+    successes, n = count
+    low, high = success_interval(successes, n)
+    other_low, other_high = success_interval(n - successes, n)
+    assert (low + other_high, high + other_low) == pytest.approx((1.0, 1.0))
+
+
+@given(counts)
+def test_more_episodes_narrow_the_interval(count):
+    """At the same rate."""
+    successes, n = count
+    low, high = success_interval(successes, n)
+    narrow_low, narrow_high = success_interval(4 * successes, 4 * n)
+    assert narrow_high - narrow_low < high - low
+
+
+@given(counts)
+def test_the_bounds_solve_the_score_equation(count):
+    """At each bound the rate is 1.96 standard errors away (Wilson 1927)."""
+    successes, n = count
+    z = norm.ppf(0.975)
+    for bound in success_interval(successes, n):
+        assert (successes / n - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / n, abs=1e-9)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 2), (0, 0)])
+def test_impossible_counts_are_an_error(successes, n):
+    """There are as many episodes as successes, and one at least."""
+    with pytest.raises(ValueError):  # noqa: PT011  (SciPy's words)
+        success_interval(successes, n)
+
+
+def test_pairs_are_counted():
+    """By which of the two succeeded."""
+    outcomes = [(True, True)] + [(True, False)] * 2 + [(False, True)] * 3 + [(False, False)] * 4
+    assert Pairs.of(outcomes) == (1, 2, 3, 4)
+    assert Pairs.of(outcomes).difference == pytest.approx(0.1)
+
+
+@given(pairs)
+def test_mcnemar_adds_up_what_a_fair_coin_does_as_seldom(pair):
+    """Both tails: the side that is further out, twice."""
+    n, fewer = pair.discordant, min(pair.only_a, pair.only_b)
+    expected = min(1.0, 2 * binom.cdf(fewer, n, 0.5)) if n else 1.0
+    assert mcnemar(pair) == pytest.approx(expected)
+
+
+@given(pairs)
+def test_the_interval_of_a_difference_holds_it_and_mirrors(pair):
+    """Exchanging the policies changes its sign alone."""
+    low, high = difference_interval(pair)
+    assert -1.0 <= low <= pair.difference <= high <= 1.0
+    other_low, other_high = difference_interval(swapped(pair))
+    assert (other_low, other_high) == pytest.approx((-high, -low), abs=1e-9)
+
+
+@given(pairs.filter(lambda pair: pair.discordant > 0))
+def test_the_bounds_of_a_difference_are_roots_of_the_published_quartic(pair):
+    """Of Yang, Sun and Hardin (2013), who square Tango's equation and clear its denominators."""
+    n, b, c, g = pair.n, pair.only_b, pair.only_a, norm.ppf(0.975) ** 2
+    difference, both = b - c, b + c
+    quartic = [
+        n**2 * (n / g + 1) ** 2,
+        -n * difference * (n / g + 1) * (4 * n / g + 1),
+        2 * n * difference**2 * (3 * n / g + 2) / g - n**2 * (both / g + 1),
+        n * difference * (2 * both / g + 1) - difference**3 * (4 * n / g + 1) / g,
+        difference**2 * (difference**2 / g - both) / g,
+    ]
+    for bound in difference_interval(pair):
+        scale = sum(abs(factor * bound ** (4 - power)) for power, factor in enumerate(quartic))
+        assert abs(np.polyval(quartic, bound)) <= 1e-7 * max(scale, 1e-12) or abs(bound) == 1
+
+
+@pytest.mark.parametrize("probabilities", [(0.3, 0.1, 0.2, 0.4), (0.0, 0.05, 0.3, 0.65), (0.2, 0.3, 0.3, 0.2)])
+def test_the_interval_of_a_difference_holds_its_level(probabilities):
+    """Exactly, by all outcomes of 20 prompts."""
+    n, covered = 20, 0.0
+    for both, only_a, only_b in itertools.product(range(n + 1), repeat=3):
+        if both + only_a + only_b <= n:
+            pair = Pairs(both, only_a, only_b, n - both - only_a - only_b)
+            low, high = _interval_of(pair.only_a, pair.only_b, n)
+            if low <= probabilities[2] - probabilities[1] <= high:
+                covered += multinomial.pmf(pair, n, probabilities)
+    assert 0.92 < covered < 0.99
+
+
+_intervals: dict[tuple[int, int, int], tuple[float, float]] = {}
+
+
+def _interval_of(only_a: int, only_b: int, n: int) -> tuple[float, float]:
+    """Prompts on which both did alike matter by their number alone."""
+    key = (only_a, only_b, n)
+    if key not in _intervals:
+        _intervals[key] = difference_interval(Pairs(0, only_a, only_b, n - only_a - only_b))
+    return _intervals[key]
+
+
+@given(pairs)
+def test_resolution_falls_with_the_root_of_the_number(pair):
+    """Four times the prompts resolve half the difference."""
+    more = Pairs(*(4 * count for count in pair))
+    assert resolution(more) == pytest.approx(resolution(pair) / 2) or resolution(pair) == 1.0 or not pair.discordant
+
+
+def test_a_difference_of_the_resolution_is_found_as_often_as_the_power_says():
+    """By McNemar's test, on a third of prompts that differ."""
+    n, share = 400, 0.3
+    smallest = resolution(Pairs(140, 60, 60, 140), power=0.8)
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(400):
+        only_a, only_b, _ = rng.multinomial(n, [(share - smallest) / 2, (share + smallest) / 2, 1 - share])
+        found += mcnemar(Pairs(0, only_a, only_b, n - only_a - only_b)) < 0.05
+    assert 0.70 < found / 400 < 0.86
+
+
+class TestSequentialTest:
+    """A test that may stop at any time."""
+
+    def played(self, outcomes, **kwargs) -> SequentialTest:
+        """The test after all outcomes, given as +1 where b alone succeeds, -1 where a does, 0 where they agree."""
+        test = SequentialTest(**kwargs)
+        for outcome in outcomes:
+            test.update(a=outcome < 0, b=outcome > 0)
+        return test
+
+    @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=60))
+    def test_evidence_is_a_fair_game(self, outcomes):
+        """Under equal policies the next discordant prompt changes it by nothing on average."""
+        now = self.played(outcomes).evidence
+        won, lost = (self.played([*outcomes, last]).evidence for last in (1, -1))
+        assert (won + lost) / 2 == pytest.approx(now)
+        assert self.played([*outcomes, 0]).evidence == now
+
+    @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=60))
+    def test_both_policies_are_treated_alike(self, outcomes):
+        """Exchanged, they give the same evidence."""
+        assert self.played(outcomes).evidence == pytest.approx(self.played([-each for each in outcomes]).evidence)
+
+    def test_a_decision_stays(self):
+        """Also where the prompts that follow speak against it: whoever stopped had stopped."""
+        test = self.played([1] * 40 + [-1] * 60)
+        assert test.decided_at
+        assert test.evidence < 20
+
+    @pytest.mark.parametrize("share", [0.1, 0.3, 0.6])
+    def test_equal_policies_are_told_apart_seldom(self, share):
+        """However often one looks: at most 5 % of games are ever decided."""
+        rng = np.random.default_rng(0)
+        games = rng.choice([-1, 0, 1], p=[share / 2, 1 - share, share / 2], size=(400, 500))
+        decided = np.mean([self.played(game).decided_at is not None for game in games])
+        assert decided < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 400)
+
+    @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=60))
+    def test_the_interval_leaves_zero_out_where_the_evidence_says_so(self, outcomes):
+        """It is the test of every difference at once."""
+        test = self.played(outcomes)
+        low, high = test.interval()
+        assert (low <= 0 <= high) == (test.evidence < 20)
+
+    @pytest.mark.parametrize(("share", "difference"), [(0.3, 0.1), (0.5, -0.3), (0.2, 0.2)])
+    def test_the_interval_holds_the_difference_at_all_times(self, share, difference):
+        """In at least 95 % of games it is never outside, here looked at after every twentieth prompt."""
+        rng = np.random.default_rng(0)
+        odds = [(share - difference) / 2, 1 - share, (share + difference) / 2]
+        missed = 0
+        for game in rng.choice([-1, 0, 1], p=odds, size=(200, 200)):
+            test, outside = SequentialTest(), False
+            for n, outcome in enumerate(game):
+                test.update(a=outcome < 0, b=outcome > 0)
+                if n % 20 == 19:
+                    low, high = test.interval()
+                    outside = outside or not low <= difference <= high
+            missed += outside
+        assert missed / 200 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+    @pytest.mark.parametrize("difference", [0.0, 1.5, -0.1])
+    def test_the_difference_is_a_difference(self, difference):
+        """Above nothing and at most everything."""
+        with pytest.raises(ValueError, match="`difference`"):
+            SequentialTest(difference)
