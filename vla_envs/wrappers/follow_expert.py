@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
-from vla_envs.errors import InvalidArgumentError
+from vla_envs.arguments import check_numbers
+from vla_envs.errors import InvalidActionError, InvalidArgumentError
 
 
 class FollowExpert(gym.Wrapper, gym.utils.RecordConstructorArgs):
-    """Executes the actions of the environment's scripted expert, whatever action is given.
+    """Executes the actions of the environment's scripted expert instead of those that are given.
 
     So the expert is measured, filmed and recorded by the code that does it for policies. It acts in every control
     step: an :class:`ActionChunk` has no place below it.
@@ -45,5 +47,13 @@ class FollowExpert(gym.Wrapper, gym.utils.RecordConstructorArgs):
         gym.Wrapper.__init__(self, env)
 
     def step(self, action: Any) -> Any:
-        """Execute the expert's action."""
+        """Execute the expert's action.
+
+        Raises:
+            InvalidActionError: what is given is no action of the environment, though it is not executed.
+        """
+        if check_numbers("action", action, InvalidActionError).shape != self.action_space.shape:
+            raise InvalidActionError(
+                f"Expect an action of shape {self.action_space.shape}, actually: {np.shape(action)}."
+            )
         return self.env.step(self.env.unwrapped.expert().action())  # type: ignore[attr-defined]
