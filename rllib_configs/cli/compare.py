@@ -71,27 +71,21 @@ def _begin(name: str, options: Assessment, place: str) -> Stream:
 def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
     """What a comparison says, line by line."""
     from rllib_configs.run.comparison import differences
-    from rllib_configs.run.statistics import difference_interval, mcnemar, resolution
+    from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolution
 
     pairs, test = comparison.pairs, comparison.test
     counts = f"both {pairs.both}, A alone {pairs.only_a}, B alone {pairs.only_b}, neither {pairs.neither}"
     decision = f"certain after {test.decided_at} prompts" if test.decided_at else "not certain"
-    worlds = differences(a, b).items()
     return [
         f"A  {rate([each for _, each, _ in comparison.episodes])}: {a.actor}",
         f"B  {rate([each for _, _, each in comparison.episodes])}: {b.actor}",
-        *(f"The worlds differ: {key} is {one} for A and {other} for B." for key, (one, other) in worlds),
+        *differences(a, b),
         f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
         f"whenever one stops         {points(test.interval())}, {decision}, evidence {test.evidence:.3g}",
         f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
         f"So many prompts resolve differences of {100 * resolution(pairs):.0f} points (80 % power).",
         *_flipped(comparison),
     ]
-
-
-def points(interval: tuple[float, float]) -> str:
-    """A 95 % interval in points of success."""
-    return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
 
 
 def _flipped(comparison: Comparison) -> list[str]:

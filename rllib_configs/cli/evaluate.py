@@ -62,15 +62,14 @@ def print_rates(results: Sequence[Result]) -> None:
 def print_sweep(subject: Subject, assessment: Assessment) -> None:
     """Print the success rate under each perturbation, and what it takes away, as soon as it is known."""
     from rllib_configs.run.robustness import sweep
-    from rllib_configs.run.statistics import difference_interval
+    from rllib_configs.run.statistics import difference_interval, points
 
     for (axis, severity), results, pairs in sweep(subject, assessment):
         measured = rate([each.episode for each in results if each.episode is not None])
         if axis is None:
             print(f"{measured}: unperturbed")
         else:
-            low, high = difference_interval(pairs)
-            change = f"{100 * pairs.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+            change = f"{100 * pairs.difference:+.1f} points {points(difference_interval(pairs))}"
             print(f"{measured}: {axis} {severity}, {change}")
 
 

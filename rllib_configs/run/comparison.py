@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rllib_configs.run.assessment import Stream, watched
 from rllib_configs.run.evaluation import Episode
@@ -31,8 +30,7 @@ class Comparison:
     @property
     def episodes(self) -> list[tuple[Prompt, Episode, Episode]]:
         """The prompts on which both have a valid episode, with these."""
-        both = [(one.prompt, one.episode, other.episode) for one, other in zip(self.a, self.b, strict=True)]
-        return [(prompt, one, other) for prompt, one, other in both if one is not None and other is not None]
+        return paired(self.a, self.b)
 
     @property
     def pairs(self) -> Pairs:
@@ -83,11 +81,18 @@ def recorded(path: Path) -> Stream:
     return Stream([each.prompt for each in results], results[0].setup, iter(results))
 
 
-def differences(a: Setup, b: Setup) -> dict[str, tuple[Any, Any]]:
-    """In what the worlds of two evaluations differ, beside what their actors observe."""
+def paired(a: Sequence[Result], b: Sequence[Result]) -> list[tuple[Prompt, Episode, Episode]]:
+    """The prompts of results of the same prompts on which both have a valid episode, with these."""
+    both = [(one.prompt, one.episode, other.episode) for one, other in zip(a, b, strict=True)]
+    return [(prompt, one, other) for prompt, one, other in both if one is not None and other is not None]
+
+
+def differences(a: Setup, b: Setup) -> list[str]:
+    """A sentence for each thing in which the worlds of two evaluations differ, beside what their actors observe."""
     keys = dict.fromkeys([*a.environment, *b.environment])
     pairs = {key: (a.environment.get(key), b.environment.get(key)) for key in keys if key not in OBSERVED}
-    return {key: (one, other) for key, (one, other) in pairs.items() if one != other}
+    differing = {key: (one, other) for key, (one, other) in pairs.items() if one != other}
+    return [f"The worlds differ: {key} is {one} for A and {other} for B." for key, (one, other) in differing.items()]
 
 
 def _check_same_prompts(a: Stream, b: Stream) -> None:

@@ -37,7 +37,7 @@ def write_comparison_page(path: Path, comparison: Comparison, a: Setup, b: Setup
     """Write the page of a comparison: the difference and how sure it is, by task, and which outcomes differ."""
     one, other = [each for _, each, _ in comparison.episodes], [each for _, _, each in comparison.episodes]
     sections = [
-        Section("Difference", [table(_difference(comparison)), *map(paragraph, _worlds(a, b))]),
+        Section("Difference", [table(_difference(comparison)), *map(paragraph, differences(a, b))]),
         Section("Success", [table(_rows(one, other), has_total=True)]),
         Section("Episodes", [drawing(_steps({"A": one, "B": other}), "When the episodes that succeeded were over.")]),
         Section("Outcomes that differ", [table(_flipped(comparison))]),
@@ -95,11 +95,6 @@ def _difference(comparison: Comparison) -> list[tuple[str, str]]:
         ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
         ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)"),
     ]
-
-
-def _worlds(a: Setup, b: Setup) -> list[str]:
-    named = differences(a, b).items()
-    return [f"The worlds differ: {key} is {one} for A and {other} for B." for key, (one, other) in named]
 
 
 def _flipped(comparison: Comparison) -> list[tuple[str, ...]]:

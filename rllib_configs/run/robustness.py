@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rllib_configs.config import Assessment
 from rllib_configs.run.assessment import assess
+from rllib_configs.run.comparison import paired
 from rllib_configs.run.results import Result
 from rllib_configs.run.statistics import Pairs
 from rllib_configs.run.subjects import Subject
@@ -55,9 +56,5 @@ def sweep(subject: Subject, assessment: Assessment) -> Iterator[Measured]:
     for condition in conditions(assessment):
         results = assess(subject, condition.of(assessment))
         unperturbed = unperturbed or results
-        yield Measured(condition, results, _pairs(unperturbed, results))
-
-
-def _pairs(one: Sequence[Result], other: Sequence[Result]) -> Pairs:
-    episodes = [(a.episode, b.episode) for a, b in zip(one, other, strict=True)]
-    return Pairs.of((a.success, b.success) for a, b in episodes if a is not None and b is not None)
+        episodes = paired(unperturbed, results)
+        yield Measured(condition, results, Pairs.of((one.success, other.success) for _, one, other in episodes))

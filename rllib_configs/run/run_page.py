@@ -17,7 +17,7 @@ from rllib_configs.run.evaluation import Episode, read_episodes
 from rllib_configs.run.logging import read_metrics
 from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
 from rllib_configs.run.report import curve_figure, histogram, success_table
-from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar
+from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar, points
 from vla_envs.errors import InvalidArgumentError
 
 PAGE = "report.html"
@@ -75,8 +75,7 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
     earlier = {(each.task_id, each.init_state_id): each.success for each in before}
     places = [((each.task_id, each.init_state_id), each.success) for each in after]
     pairs = Pairs.of((earlier[place], success) for place, success in places if place in earlier)
-    low, high = difference_interval(pairs)
-    change = f"{100 * pairs.difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    change = f"{100 * pairs.difference:+.1f} points {points(difference_interval(pairs))}"
     difference = (
         f"On the same prompts success changes by {change}, exact McNemar test p = {mcnemar(pairs):.2g}. "
         "Brackets are 95 % intervals."
@@ -114,8 +113,8 @@ def _training(directory: Path, experiment: Experiment) -> list[str]:
         return [paragraph(text)]
     rows = -(-len(panels) // 2)
     figure = Figure(figsize=(8, 2 * rows), layout="constrained")
-    for axes, (name, points) in zip(figure.subplots(rows, 2, squeeze=False).flat, panels.items(), strict=False):
-        iterations, values = zip(*points, strict=True)
+    for axes, (name, measurements) in zip(figure.subplots(rows, 2, squeeze=False).flat, panels.items(), strict=False):
+        iterations, values = zip(*measurements, strict=True)
         axes.plot(iterations, values, color="#1f77b4", lw=1)
         axes.set_title(name, fontsize="medium")
         axes.grid(alpha=0.3)

@@ -100,6 +100,15 @@ def difference_interval(pairs: Pairs) -> tuple[float, float]:
     return bound(-1.0), bound(1.0)
 
 
+def points(interval: tuple[float, float]) -> str:
+    """An interval of differences in points of success.
+
+    >>> points((-0.05, 0.125))
+    '[-5.0, +12.5]'
+    """
+    return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+
+
 def _tango_score(pairs: Pairs, difference: float) -> float:
     """How many standard errors the estimate lies above a supposed difference, with the errors that this one implies."""
     n, b, c = pairs.n, pairs.only_b, pairs.only_a
