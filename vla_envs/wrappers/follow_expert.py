@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 
 from vla_envs.arguments import check_numbers
+from vla_envs.base import VLAEnv
 from vla_envs.errors import InvalidActionError, InvalidArgumentError
 
 
@@ -37,7 +38,7 @@ class FollowExpert(gym.Wrapper, gym.utils.RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env) -> None:
-        if not hasattr(env.unwrapped, "expert"):
+        if getattr(type(env.unwrapped), "expert", VLAEnv.expert) is VLAEnv.expert:
             raise InvalidArgumentError(
                 "Expect an environment whose scripted expert answers in any state, which are VLA-Tabletop-v0 and "
                 f"VLA-Libero-v0, actually: {env}. RoboTwin's expert plans whole episodes, and has solved every seed "

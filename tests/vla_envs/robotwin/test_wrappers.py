@@ -15,10 +15,11 @@ from vla_envs.wrappers.record.replay import replay
 
 LIMITED = {
     "DiscretizeActions": "`q01` and `q99`",
+    "FollowExpert": "scripted expert answers in any state",
     "HindsightRelabel": "scene_tasks",
     "ShapedReward": "action space within",
 }
-"""Wrappers that need something else than another robot offers -> what they say of it."""
+"""Wrappers that need what this robot does not offer -> what they say of it."""
 
 
 @pytest.fixture
