@@ -25,7 +25,7 @@ apt = { [ "$$(id -u)" = 0 ] && apt-get update -qq && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; } || \
 	echo "Missing: $(1), $(2). Install it with: sudo apt-get install $(1)"
 
-.PHONY: help setup train test fuzz lint format vulkan clean
+.PHONY: help setup train test fuzz lint format docs vulkan clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -53,6 +53,9 @@ lint: $(STAMP) ## Check style, format and types
 format: $(STAMP) ## Mend style and format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(STAMP) ## Build the documentation site into build/site; warnings fail
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 # RoboTwin's renderer needs Mesa 25. Beside the system's own Mesa it changes nothing that LIBERO draws.
 MESA := .venv/mesa

@@ -173,8 +173,13 @@ def make_groups(
         wrap: puts wrappers around each environment of the groups: it takes the bare environment and returns the
             wrapped one; None wraps nothing. It stands in for Gymnasium's own ``wrappers``, which ``make_vec`` refuses
             in mode ``"vector_entry_point"``. With worker processes it crosses to them by cloudpickle.
-        mode, vote, prompts, temperatures: as in :class:`~vla_envs.group.GroupVectorEnv`.
-        num_workers, worker_timeout, worker_env: as there; 0 workers keep the sub-environments in this process.
+        mode: as in :class:`~vla_envs.group.GroupVectorEnv`, and so are the next six.
+        vote: what a vote decides.
+        prompts: where groups start.
+        temperatures: of the trajectories of a group.
+        num_workers: worker processes; 0 keeps the sub-environments in this process.
+        worker_timeout: seconds that a command of a worker may take.
+        worker_env: environment variables of the workers.
         **env_kwargs: go to the environment, ``max_episode_steps`` too.
     """
     from vla_envs.group import GroupVectorEnv
