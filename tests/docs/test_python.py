@@ -139,7 +139,16 @@ def run(namespace: dict[str, Any], *parts: Code) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["index.md", "environments.md", "perturbations.md", "policies.md", "tabletop.md", "voting.md", "wrappers.md"],
+    [
+        "clients.md",
+        "environments.md",
+        "index.md",
+        "perturbations.md",
+        "policies.md",
+        "tabletop.md",
+        "voting.md",
+        "wrappers.md",
+    ],
 )
 def test_a_page_runs_as_it_is(page):
     """From its first block to its last."""
