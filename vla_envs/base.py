@@ -160,7 +160,7 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
         Raises:
             UnknownTaskError, UnknownInitStateError: an index outside the suite or the task.
             InvalidArgumentError: a seed that is no integer of at least 0, options that are no dictionary, an option
-                whose name is nearly one of these, one of them that this environment lacks, an offset that is none, or
+                whose name is nearly one of these, one of them that this environment lacks, an offset of another form or
                 an instruction that is not in its space. Options of any other name belong to other code: they are left
                 alone, with a warning.
         """

@@ -226,7 +226,8 @@ def make_vector_env(
         **kwargs: those of :func:`make_groups`.
 
     Raises:
-        InvalidArgumentError: ``vector_kwargs`` for groups, or a number of environments or steps that is none.
+        InvalidArgumentError: ``vector_kwargs`` for groups, or a number of environments or steps that is no integer
+            above 0.
 
     >>> gym.make_vec("VLA-Tabletop-v0", 2, wrappers=[gym.wrappers.RecordEpisodeStatistics])
     SyncVectorEnv(VLA-Tabletop-v0, num_envs=2)
