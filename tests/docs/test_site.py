@@ -107,6 +107,14 @@ def test_every_link_within_the_site_leads_somewhere(pages):
 
 
 @pytest.mark.slow
+def test_links_of_the_readme_lead_to_pages(folder, pages):
+    links = re.findall(r"\]\(docs/([\w/]+)\.md(?:#([^)]+))?\)", (ROOT / "README.md").read_text())
+    assert links
+    for page, name in links:
+        assert not name or name in pages[folder / f"{page}.html"].names, name
+
+
+@pytest.mark.slow
 def test_the_site_loads_nothing_from_other_hosts(pages):
     loaded = {each for page in pages.values() for each in page.loads}
     assert loaded
