@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rllib_configs.cli.evaluate import rate
-from rllib_configs.cli.options import description, parse_options
-from rllib_configs.config import Assessment
+from rllib_configs.cli.options import parse_assessment
+from rllib_configs.config import Measurement
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import check_writable, expanded
 
@@ -26,6 +27,15 @@ FLIPPED_SHOWN = 20
 """Number of prompts with different outcomes that are listed."""
 
 
+@dataclass(frozen=True)
+class Compared(Measurement):
+    """Evaluate an actor beside another, on initial states that training never sees, until the difference is certain."""
+
+    output: str | None = None
+    """Directory for the episodes of both, a.jsonl and b.jsonl, each as ``vla evaluate`` writes them. The same command
+    goes on where an interrupted one has stopped."""
+
+
 def main(arguments: list[str]) -> None:
     """Compare and print the difference, its interval and tests, and where the outcomes differ."""
     if len(arguments) < 2 or arguments[0] in ("-h", "--help"):
@@ -39,33 +49,31 @@ def main(arguments: list[str]) -> None:
         raise InvalidArgumentError(f"Expect no options with two files, actually: {' '.join(options)}.")
     known = next((each for each in recordings if each is not None), None)
     a, b = (
-        recording or _begin(name, _options(name, options, known), place)
+        recording or _begin(name, options, known, place)
         for recording, name, place in zip(recordings, (one, other), "ab", strict=True)
     )
     print("\n".join(lines(compare(a, b, stop_early=not all(recordings)), a.setup, b.setup)))
 
 
-def _options(name: str, options: list[str], recording: Stream | None) -> Assessment:
-    """How an actor is evaluated: as the options say, or else from as many prompts as the other's file has."""
-    from rllib_configs.run.subjects import find_subject
+def _begin(name: str, options: list[str], other: Stream | None, place: str) -> Stream:
+    """Begin the evaluation of an actor, from as many prompts as the other's file has if nothing else is said.
 
-    default = find_subject(name).defaults
-    if recording is not None:
-        default = default.replace(num_episodes=len(recording.prompts), split=recording.setup.split)
-    return parse_options(f"vla compare {name} ...", description(Assessment), default, options)
-
-
-def _begin(name: str, options: Assessment, place: str) -> Stream:
-    """Begin the evaluation of an actor; its results go into a file of the directory that ``--output`` names."""
+    Its results go into a file of the directory that ``--output`` names.
+    """
     from rllib_configs.run.assessment import stream
     from rllib_configs.run.subjects import find_subject
 
-    if options.output is not None:
-        folder = expanded(options.output)
+    subject = find_subject(name)
+    default = Compared(**vars(subject.defaults))
+    if other is not None:
+        default = default.replace(num_episodes=len(other.prompts), split=other.setup.split)
+    asked = parse_assessment(f"vla compare {name} ...", subject, default, options)
+    if asked.output is not None:
+        folder = expanded(asked.output)
         check_writable(folder, "`--output`", "Name another directory.")
         folder.mkdir(parents=True, exist_ok=True)
-        options = options.replace(output=str(folder / f"{place}.jsonl"))
-    return stream(find_subject(name), options)
+        asked = asked.replace(output=str(folder / f"{place}.jsonl"))
+    return stream(subject, asked)
 
 
 def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:

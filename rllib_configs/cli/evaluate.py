@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rllib_configs.cli.options import check_output, description, parse_options
-from rllib_configs.config import Assessment
-from vla_envs.errors import InvalidArgumentError
+from rllib_configs.cli.options import check_output, parse_assessment
+from rllib_configs.config import Sweep
 
 if TYPE_CHECKING:
     from rllib_configs.run.evaluation import Episode
@@ -33,16 +32,14 @@ def main(arguments: list[str]) -> None:
     from rllib_configs.run.subjects import find_subject
 
     subject = find_subject(what)
-    assessment = parse_options(f"vla evaluate {what}", description(Assessment), subject.defaults, options)
-    if not subject.is_policy and assessment.policy != subject.defaults.policy:
-        raise InvalidArgumentError(f"Expect no options of a policy with `{what}`, actually: {assessment.policy}.")
-    check_output(None if assessment.output is None else Path(assessment.output))
-    if assessment.perturb:
-        print_sweep(subject, assessment)
+    asked = parse_assessment(f"vla evaluate {what}", subject, Sweep(**vars(subject.defaults)), options)
+    check_output(None if asked.output is None else Path(asked.output))
+    if asked.perturb:
+        print_sweep(subject, asked)
     else:
         from rllib_configs.run.assessment import assess
 
-        print_rates(assess(subject, assessment))
+        print_rates(assess(subject, asked))
 
 
 def print_rates(results: Sequence[Result]) -> None:
@@ -59,12 +56,12 @@ def print_rates(results: Sequence[Result]) -> None:
         console.print(f"{rate(group)}: {name}", soft_wrap=True)
 
 
-def print_sweep(subject: Subject, assessment: Assessment) -> None:
+def print_sweep(subject: Subject, asked: Sweep) -> None:
     """Print the success rate under each perturbation, and what it takes away, as soon as it is known."""
     from rllib_configs.run.robustness import sweep
     from rllib_configs.run.statistics import difference_interval, points
 
-    for (axis, severity), results, pairs in sweep(subject, assessment):
+    for (axis, severity), results, pairs in sweep(subject, asked):
         measured = rate([each.episode for each in results if each.episode is not None])
         if axis is None:
             print(f"{measured}: unperturbed")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import tyro
 from tyro.constructors import (
@@ -28,7 +28,11 @@ from vla_envs.errors import InvalidArgumentError, VLAEnvsError
 from vla_envs.files import check_writable
 from vla_envs.strict_json import parse_json
 
+if TYPE_CHECKING:
+    from rllib_configs.run.subjects import Subject
+
 Parsed = TypeVar("Parsed", bound=Experiment | Assessment)
+Assessed = TypeVar("Assessed", bound=Assessment)
 
 REGISTRY = ConstructorRegistry()
 """What ``tyro.cli`` takes as ``registry``."""
@@ -89,6 +93,18 @@ def parse_options(program: str, text: str, default: Parsed, options: Sequence[st
     )
     env_kwargs = {**default.environment.env_kwargs, **parsed.environment.env_kwargs}
     return parsed.replace(environment=parsed.environment.replace(env_kwargs=env_kwargs))
+
+
+def parse_assessment(program: str, subject: Subject, default: Assessed, options: Sequence[str]) -> Assessed:
+    """How a subject is assessed: as options over the values of a default say.
+
+    Raises:
+        InvalidArgumentError: options of a policy beside an actor that is none.
+    """
+    parsed = parse_options(program, description(type(default)), default, options)
+    if not subject.is_policy and parsed.policy != default.policy:
+        raise InvalidArgumentError(f"Expect no options of a policy with `{subject.name}`, actually: {parsed.policy}.")
+    return parsed
 
 
 @REGISTRY.struct_rule

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import PositiveInt
 
-from rllib_configs.cli.options import check_output, description, parse_options
+from rllib_configs.cli.options import check_output, parse_assessment
 from rllib_configs.config import Assessment
 
 USAGE = """usage: vla play WHAT [options]
@@ -44,8 +44,8 @@ def main(arguments: list[str]) -> None:
     from rllib_configs.run.subjects import find_subject
 
     subject = find_subject(what)
-    default = Play(**{**vars(subject.defaults), "num_episodes": Play.num_episodes})
-    given = parse_options(f"vla play {what}", description(Play), default, options)
+    default = Play(environment=subject.defaults.environment, policy=subject.defaults.policy)
+    given = parse_assessment(f"vla play {what}", subject, default, options)
     from rllib_configs.run.play import film, show
 
     if given.output is None and has_display():

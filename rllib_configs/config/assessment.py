@@ -19,7 +19,7 @@ Severity = Annotated[float, Field(gt=0, le=1)]
 
 @dataclass(frozen=True)
 class Assessment(Options):
-    """Measure how often an actor succeeds, on initial states that training never sees."""
+    """Who acts where, and from which starts: initial states that training never sees."""
 
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     policy: PolicyConfig = field(default_factory=TinyPolicyConfig)
@@ -31,19 +31,31 @@ class Assessment(Options):
     """Whether the split may be one that training draws from."""
     temperature: PositiveFloat | None = None
     """Temperature at which a policy's actions are sampled; None takes the most probable ones."""
-    perturb: tuple[Axis, ...] = ()
-    """What is perturbed, one after the other, to measure robustness; the unperturbed episodes come first."""
-    severities: tuple[Severity, ...] = (0.5, 1.0)
-    """Severities of each perturbation, above 0 and at most 1."""
     seed: NonNegativeInt = 0
     """Seed of sampled and of random actions."""
+
+
+@dataclass(frozen=True)
+class Measurement(Assessment):
+    """Measure how often an actor succeeds, on initial states that training never sees."""
+
     num_envs: PositiveInt = 32
     """Number of environments side by side; ``environment.num_workers`` spreads them over processes."""
     output: str | None = None
     """File to which a JSON line is written for each episode, with what it rests on. The same command goes on where an
     interrupted one has stopped."""
 
+
+@dataclass(frozen=True)
+class Sweep(Measurement):
+    """Measure how often an actor succeeds, on initial states that training never sees."""
+
+    perturb: tuple[Axis, ...] = ()
+    """What is perturbed, one after the other, to measure robustness; the unperturbed episodes come first."""
+    severities: tuple[Severity, ...] = (0.5, 1.0)
+    """Severities of each perturbation, above 0 and at most 1."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.perturb and self.severities != Assessment.severities:
+        if not self.perturb and self.severities != Sweep.severities:
             raise InvalidArgumentError(f"Expect `severities` with `perturb` alone, actually: {self.severities}.")

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from rllib_configs.config import Assessment, EnvironmentConfig, Experiment
+from rllib_configs.config import Assessment, EnvironmentConfig, Experiment, Measurement
 from rllib_configs.run.actors import Actor, device, greedy, idle, sampled, uniform
 from rllib_configs.run.cloning import load_fitting_policy
 from rllib_configs.run.evaluation import ATTEMPTS, batches, held_out_prompts, provenance
@@ -54,7 +54,7 @@ def stage(subject: Subject, assessment: Assessment) -> Stage:
     return Stage(actor_of(subject, assessment, environment), environment, prompts)
 
 
-def stream(subject: Subject, assessment: Assessment) -> Stream:
+def stream(subject: Subject, assessment: Measurement) -> Stream:
     """Begin to evaluate a subject, or go on with what ``assessment.output`` holds.
 
     Raises:
@@ -72,7 +72,7 @@ def stream(subject: Subject, assessment: Assessment) -> Stream:
     return Stream(prompts, setup, results())
 
 
-def assess(subject: Subject, assessment: Assessment) -> list[Result]:
+def assess(subject: Subject, assessment: Measurement) -> list[Result]:
     """Evaluate a subject to the end, and return a result for each prompt.
 
     Raises:
@@ -112,7 +112,7 @@ def actor_of(subject: Subject, assessment: Assessment, environment: EnvironmentC
     return sampled(policy, assessment.temperature, assessment.seed)
 
 
-def _setup(subject: Subject, assessment: Assessment, environment: EnvironmentConfig) -> Setup:
+def _setup(subject: Subject, assessment: Measurement, environment: EnvironmentConfig) -> Setup:
     # That the expert acts by a wrapper is no difference of the worlds.
     world = {**dataclasses.asdict(environment), "wrappers": assessment.environment.wrappers}
     return Setup(

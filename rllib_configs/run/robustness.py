@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rllib_configs.config import Assessment
+from rllib_configs.config import Sweep
 from rllib_configs.run.assessment import assess
 from rllib_configs.run.comparison import paired
 from rllib_configs.run.results import Result
@@ -21,16 +21,16 @@ class Condition(NamedTuple):
     """What is perturbed; None for nothing."""
     severity: float
 
-    def of(self, assessment: Assessment) -> Assessment:
-        """The assessment under this condition alone, with an output file of its own."""
-        environment, output = assessment.environment, assessment.output
+    def of(self, asked: Sweep) -> Sweep:
+        """The measurement under this condition alone, with an output file of its own."""
+        environment, output = asked.environment, asked.output
         if self.axis is not None:
             call = f"PerturbObservations({self.axis}=True, severity={self.severity})"
             environment = environment.replace(wrappers=(*environment.wrappers, call))
             if output is not None:
                 path = Path(output)
                 output = str(path.with_name(f"{path.stem}.{self.axis}-{self.severity}{path.suffix}"))
-        return assessment.replace(environment=environment, output=output, perturb=(), severities=Assessment.severities)
+        return asked.replace(environment=environment, output=output, perturb=(), severities=Sweep.severities)
 
 
 class Measured(NamedTuple):
@@ -42,19 +42,19 @@ class Measured(NamedTuple):
     """With the unperturbed episodes as ``a``: of the same prompts, and of the same seeds at every severity."""
 
 
-def conditions(assessment: Assessment) -> list[Condition]:
+def conditions(asked: Sweep) -> list[Condition]:
     """First without perturbations, then each axis at each severity."""
     return [
         Condition(None, 0.0),
-        *(Condition(axis, each) for axis in assessment.perturb for each in assessment.severities),
+        *(Condition(axis, each) for axis in asked.perturb for each in asked.severities),
     ]
 
 
-def sweep(subject: Subject, assessment: Assessment) -> Iterator[Measured]:
+def sweep(subject: Subject, asked: Sweep) -> Iterator[Measured]:
     """Evaluate a subject under every condition, one after the other."""
     unperturbed: Sequence[Result] = ()
-    for condition in conditions(assessment):
-        results = assess(subject, condition.of(assessment))
+    for condition in conditions(asked):
+        results = assess(subject, condition.of(asked))
         unperturbed = unperturbed or results
         episodes = paired(unperturbed, results)
         yield Measured(condition, results, Pairs.of((one.success, other.success) for _, one, other in episodes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.configured import MARKS
-from rllib_configs.config import Assessment, DINOv2BertConfig, OpenVLAConfig, TinyPolicyConfig
+from rllib_configs.config import DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
 from rllib_configs.run.directory import is_run, load_experiment
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import expanded
@@ -21,7 +21,7 @@ class Subject:
 
     name: str
     """``expert``, ``random`` or a directory."""
-    defaults: Assessment
+    defaults: Measurement
     """How it is evaluated if nothing else is said: as in its run; on the tabletop where there is none."""
 
     @property
@@ -37,7 +37,7 @@ def find_subject(what: str) -> Subject:
         InvalidArgumentError: it is no directory of a run or a policy.
     """
     if what in (EXPERT, RANDOM):
-        return Subject(what, Assessment())
+        return Subject(what, Measurement())
     path = expanded(what)
     if is_run(path):
         policy = path / "policy"
@@ -54,9 +54,9 @@ def find_subject(what: str) -> Subject:
         )
     run = next((parent for parent in path.absolute().parents if is_run(parent)), None)
     if run is None:
-        return Subject(str(path), Assessment(policy=KINDS[mark](path=str(path))))
+        return Subject(str(path), Measurement(policy=KINDS[mark](path=str(path))))
     experiment = load_experiment(run)
-    defaults = Assessment(
+    defaults = Measurement(
         environment=experiment.environment,
         policy=experiment.policy.saved_at(path),
         num_envs=experiment.evaluation.num_envs,

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 import tyro
 
-from rllib_configs.cli import COMMANDS, assets, bench, doctor, play, report, seeds
+from rllib_configs.cli import COMMANDS, assets, bench, compare, doctor, play, report, seeds
 from rllib_configs.cli.bc import parse_bc
 from rllib_configs.cli.options import parse_options
 from rllib_configs.cli.train import Resumption, parse_experiment
-from rllib_configs.config import Assessment
+from rllib_configs.config import Sweep
 from tests.docs.pages import PAGES, ROOT, Command, blocks_of, commands_in, spans_of
 from vla_envs.errors import VLAEnvsError
 
@@ -113,8 +113,8 @@ def check_vla(words: list[str]) -> None:
     parse = {
         "train": parse_train,
         "bc": lambda arguments: parse_bc(arguments[0], arguments[1:]),
-        "evaluate": lambda arguments: parse_options("vla evaluate", "", Assessment(), arguments[1:]),
-        "compare": lambda arguments: parse_options("vla compare", "", Assessment(), arguments[2:]),
+        "evaluate": lambda arguments: parse_options("vla evaluate", "", Sweep(), arguments[1:]),
+        "compare": lambda arguments: parse_options("vla compare", "", compare.Compared(), arguments[2:]),
         "play": lambda arguments: parse_options("vla play", "", play.Play(), arguments[1:]),
         "report": lambda arguments: tyro.cli(report.Arguments, args=arguments),
         "bench": parse_bench,

@@ -33,10 +33,20 @@ def test_help_says_what_can_be_evaluated(capsys):
     assert "--num-episodes" in capsys.readouterr().out
 
 
-def test_the_expert_has_no_options_of_a_policy(capsys):
+@pytest.mark.parametrize("command", [("evaluate", "expert"), ("play", "expert"), ("compare", "expert", "random")])
+def test_the_expert_has_no_options_of_a_policy(capsys, command):
     """They would have no effect."""
-    assert main(["evaluate", "expert", "--policy.path", "runs/x"]) == 1
+    assert main([*command, "--policy.path", "runs/x"]) == 1
     assert "no options of a policy with `expert`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("play", "expert"), ("compare", "expert", "random")])
+def test_perturbations_are_swept_by_the_evaluation_alone(capsys, command):
+    """Elsewhere they are wrappers of the environment; an option of no effect would be worse than none."""
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--perturb", "light"])
+    assert stopped.value.code == 2
+    assert "--perturb" in capsys.readouterr().err
 
 
 def test_it_prints_a_rate_for_each_task_and_for_all(capsys):

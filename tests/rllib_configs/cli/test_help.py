@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from rllib_configs.cli import COMMANDS, assets, bench, doctor, main, report, seeds
+from rllib_configs.cli.compare import Compared
 from rllib_configs.cli.options import field_docs
 from rllib_configs.cli.play import Play
 from rllib_configs.cli.train import Resumption
 from rllib_configs.config import (
     PPO,
     TTRL,
-    Assessment,
     BehaviorCloning,
     DINOv2BertConfig,
     EnvironmentConfig,
@@ -24,6 +24,7 @@ from rllib_configs.config import (
     Experiment,
     OpenVLAConfig,
     Resources,
+    Sweep,
     TinyPolicyConfig,
 )
 from rllib_configs.presets import PRESETS
@@ -58,7 +59,8 @@ OPTIONS = (
     Resources,
     Evaluation,
     report.Arguments,
-    Assessment,
+    Sweep,
+    Compared,
     Play,
     Resumption,
 )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from policies.registry import load_policy
-from rllib_configs.config import Assessment, EnvironmentConfig, TinyPolicyConfig
+from rllib_configs.config import EnvironmentConfig, Measurement, TinyPolicyConfig
 from rllib_configs.run.assessment import assess
 from rllib_configs.run.results import read_results
 from rllib_configs.run.subjects import find_subject
@@ -34,13 +34,13 @@ def successes(results):
 
 def test_the_expert_solves_the_tabletop():
     """Every task, within its own limit."""
-    results = assess(find_subject("expert"), Assessment(num_episodes=32))
+    results = assess(find_subject("expert"), Measurement(num_episodes=32))
     assert successes(results) == [True] * 32
 
 
 def test_chance_solves_next_to_nothing():
     """And is the same at every call."""
-    assessment = Assessment(num_episodes=16, environment=TABLETOP)
+    assessment = Measurement(num_episodes=16, environment=TABLETOP)
     first, second = (assess(find_subject("random"), assessment) for _ in range(2))
     assert first == second
     assert successes(first) == [False] * 16
@@ -67,7 +67,9 @@ def test_the_setup_says_how_actions_were_chosen(checkpoint):
 def test_a_policy_that_does_not_fit_the_environment_is_refused(checkpoint):
     """It would see other cameras than it was made for."""
     subject = find_subject(str(checkpoint))
-    other = Assessment(environment=TABLETOP.replace(cameras=("wrist",)), policy=subject.defaults.policy, num_episodes=2)
+    other = Measurement(
+        environment=TABLETOP.replace(cameras=("wrist",)), policy=subject.defaults.policy, num_episodes=2
+    )
     with pytest.raises(InvalidArgumentError, match="`image_keys`"):
         assess(subject, other)
 
@@ -76,7 +78,7 @@ def test_another_policy_in_the_same_place_is_another_actor(checkpoint, tmp_path)
     """Its episodes do not go on with a file of the former."""
     subject = find_subject(str(checkpoint))
     output = str(tmp_path / "a.jsonl")
-    assessment = Assessment(
+    assessment = Measurement(
         environment=TABLETOP, policy=subject.defaults.policy, num_episodes=4, num_envs=2, output=output
     )
     assess(subject, assessment)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rllib_configs.config import Assessment
+from rllib_configs.config import Sweep
 from rllib_configs.run.results import read_results
 from rllib_configs.run.robustness import conditions, sweep
 from rllib_configs.run.subjects import find_subject
@@ -11,14 +11,14 @@ from vla_envs.errors import InvalidArgumentError
 
 def test_each_axis_is_measured_at_each_severity():
     """After the unperturbed episodes."""
-    assessment = Assessment(perturb=("light", "noise"), severities=(0.2, 1.0))
-    assert conditions(assessment) == [(None, 0), ("light", 0.2), ("light", 1.0), ("noise", 0.2), ("noise", 1.0)]
+    asked = Sweep(perturb=("light", "noise"), severities=(0.2, 1.0))
+    assert conditions(asked) == [(None, 0), ("light", 0.2), ("light", 1.0), ("noise", 0.2), ("noise", 1.0)]
 
 
 def test_the_expert_solves_displaced_starts_too(tmp_path):
     """Every condition has the same prompts and a file of its own."""
     output = str(tmp_path / "results.jsonl")
-    displaced = Assessment(num_episodes=8, perturb=("initial_pose",), severities=(1.0,), output=output)
+    displaced = Sweep(num_episodes=8, perturb=("initial_pose",), severities=(1.0,), output=output)
     plain, perturbed = sweep(find_subject("expert"), displaced)
     assert plain.pairs == perturbed.pairs == (8, 0, 0, 0)
     assert [each.prompt for each in plain.results] == [each.prompt for each in perturbed.results]
@@ -32,10 +32,10 @@ def test_the_expert_solves_displaced_starts_too(tmp_path):
 def test_severities_are_above_nothing_and_at_most_all(severities):
     """The unperturbed episodes are there anyway."""
     with pytest.raises(InvalidArgumentError, match="`severities`"):
-        Assessment(perturb=("light",), severities=severities)
+        Sweep(perturb=("light",), severities=severities)
 
 
 def test_severities_of_nothing_are_refused():
     """They would have no effect."""
     with pytest.raises(InvalidArgumentError, match="`severities` with `perturb` alone"):
-        Assessment(severities=(0.3,))
+        Sweep(severities=(0.3,))
