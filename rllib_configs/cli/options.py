@@ -102,6 +102,10 @@ def parse_assessment(program: str, subject: Subject, default: Assessed, options:
         InvalidArgumentError: options of a policy beside an actor that is none.
     """
     parsed = parse_options(program, description(type(default)), default, options)
+    if parsed.protocol is not None:
+        suite = parsed.environment.env_kwargs.get("suite", "libero_spatial")
+        default = default.following(parsed.protocol, suite).replace(train_ok=subject.run is None)
+        parsed = parse_options(program, description(type(default)), default, options)
     if not subject.is_policy and parsed.policy != default.policy:
         raise InvalidArgumentError(f"Expect no options of a policy with `{subject.name}`, actually: {parsed.policy}.")
     return parsed

@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from typing_extensions import Self
 
 from policies.options import Options
 from rllib_configs.config.environment import EnvironmentConfig
 from rllib_configs.config.policy import PolicyConfig, TinyPolicyConfig
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.libero.protocols import PROTOCOLS
 
 Axis = Literal["camera", "light", "noise", "instruction", "initial_pose"]
 """What :class:`~vla_envs.wrappers.PerturbObservations` can perturb."""
+ProtocolName = Literal["openvla", "openvla_oft", "openpi", "lerobot", "simplevla_rl", "rlinf"]
+"""A key of :data:`vla_envs.libero.protocols.PROTOCOLS`."""
 Severity = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -23,6 +27,9 @@ class Assessment(Options):
 
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     policy: PolicyConfig = field(default_factory=TinyPolicyConfig)
+    protocol: ProtocolName | None = None
+    """Code base whose evaluation on LIBERO is followed: its step limits, settle steps, image size and initial states.
+    Other options still decide."""
     num_episodes: PositiveInt | None = None
     """Number of episodes, spread evenly over the tasks; None takes every initial state of the split."""
     split: Literal["train", "eval", "all"] = "eval"
@@ -33,6 +40,17 @@ class Assessment(Options):
     """Temperature at which a policy's actions are sampled; None takes the most probable ones."""
     seed: NonNegativeInt = 0
     """Seed of sampled and of random actions."""
+
+    def following(self, protocol: ProtocolName, suite: str) -> Self:
+        """The same on a suite of LIBERO under a protocol; of the environment what the policy observes is left.
+
+        Raises:
+            UnknownSuiteError: no suite of that name.
+        """
+        kwargs = PROTOCOLS[protocol].kwargs(suite)
+        own = {key: kwargs.pop(key) for key in ("image_size", "max_episode_steps")}
+        environment = self.environment.replace(id="VLA-Libero-v0", env_kwargs=kwargs, wrappers=(), **own)
+        return self.replace(environment=environment, split="all", protocol=protocol)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from policies.configured import MARKS
 from rllib_configs.config import DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
@@ -23,6 +24,8 @@ class Subject:
     """``expert``, ``random`` or a directory."""
     defaults: Measurement
     """How it is evaluated if nothing else is said: as in its run; on the tabletop where there is none."""
+    run: Path | None = None
+    """Directory of the run that trained it, and has seen the training states."""
 
     @property
     def is_policy(self) -> bool:
@@ -61,4 +64,4 @@ def find_subject(what: str) -> Subject:
         policy=experiment.policy.saved_at(path),
         num_envs=experiment.evaluation.num_envs,
     )
-    return Subject(str(path), defaults)
+    return Subject(str(path), defaults, run)

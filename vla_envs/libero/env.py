@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vla_envs import spec
-from vla_envs.arguments import check_choice, check_names
+from vla_envs.arguments import check_choice, check_integer, check_names
 from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import UnknownCameraError, UnknownSuiteError
@@ -36,6 +36,8 @@ CAMERAS = {
     "robot0_eye_in_hand": (spec.WRIST_IMAGE, "robot0_eye_in_hand"),
 }
 """Camera -> observation key and name in the model."""
+MAX_SETTLE_STEPS = 1000
+"""Fifty seconds, after which nothing moves any more."""
 
 
 class LiberoEnv(VLAEnv):
@@ -43,7 +45,8 @@ class LiberoEnv(VLAEnv):
 
     The physics, initial states, instructions, goals and images are those of the official package in
     the OpenVLA protocol: ten settle steps after an initial state is set (not counted), images
-    rotated by 180 degrees, success by the official goal predicates.
+    rotated by 180 degrees, success by the official goal predicates. Other protocols differ in settle steps and step
+    limits: :data:`vla_envs.libero.protocols.PROTOCOLS` has them as keywords.
 
     ``metadata["versions"]`` names the versions that simulate, ``metadata["stand_ins"]`` the asset
     files that are not the official ones: report both beside results, and ``metadata["render_quality"]``
@@ -64,6 +67,8 @@ class LiberoEnv(VLAEnv):
             ``"all"`` with a warning.
         max_episode_steps: Limits an episode, in control steps; None takes the suite's limit: 220, 280, 300, 520 and
             400 in the order above.
+        settle_steps: Sets how many control steps pass between an initial state, which floats the objects up to 11 cm
+            above their support, and the first observation, from 1 to 1000; the hand rests and opens meanwhile.
         render_mode: Is None or ``"rgb_array"``.
         assets: Names the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the folder in the user's cache.
         render_quality: Decides which pixels are drawn: ``"exact"`` draws the official ones, ``"fast"`` and
@@ -88,6 +93,7 @@ class LiberoEnv(VLAEnv):
         image_size: int = 256,
         split: str | None = None,
         max_episode_steps: int | None = None,
+        settle_steps: int = 10,
         render_mode: str | None = None,
         assets: str | Path | None = None,
         render_quality: str = "exact",
@@ -96,6 +102,7 @@ class LiberoEnv(VLAEnv):
         cameras = check_names("cameras", cameras, CAMERAS, UnknownCameraError)
         check_choice("render_quality", render_quality, QUALITIES)
         self._image_size = spec.check_image_size(image_size)
+        self._settle_steps = check_integer("settle_steps", settle_steps, 1, MAX_SETTLE_STEPS)
         gl.select_backend()
         official.check_installed()
         self._tasks = SUITES[suite].tasks
@@ -185,7 +192,8 @@ class LiberoEnv(VLAEnv):
         if "init_state" in self.episode_options:
             self.simulator.set_state(self.episode_options["init_state"])
             return
-        self.simulator.reset(_init_states(self._tasks[prompt.task_id].init_file)[prompt.init_state_id])
+        init_state = _init_states(self._tasks[prompt.task_id].init_file)[prompt.init_state_id]
+        self.simulator.reset(init_state, self._settle_steps)
 
     def _save_simulation(self) -> Arrays:
         return self.simulator.save()

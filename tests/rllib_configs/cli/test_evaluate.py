@@ -6,6 +6,9 @@ import re
 import pytest
 
 from rllib_configs.cli import main
+from rllib_configs.cli.options import parse_assessment
+from rllib_configs.config import Sweep
+from rllib_configs.run.subjects import find_subject
 
 
 def test_it_wants_the_directory_of_a_run(capsys, tmp_path):
@@ -55,6 +58,43 @@ def test_it_prints_a_rate_for_each_task_and_for_all(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "success 100.0% [34.2%, 100.0%] over 2 episodes: open the drawer" in lines
     assert "success 100.0% [51.0%, 100.0%] over 4 episodes: all tasks" in lines
+
+
+class TestProtocol:
+    """``--protocol``."""
+
+    @staticmethod
+    def parse(subject, *options):
+        return parse_assessment("vla evaluate", subject, Sweep(**vars(subject.defaults)), options)
+
+    def test_it_says_where_and_how_long(self):
+        """And the recorded initial states are all evaluated: this actor has seen none of them."""
+        suite = ("--environment.env-kwargs", "suite=libero_10")
+        asked = self.parse(find_subject("expert"), "--protocol", "simplevla_rl", *suite)
+        assert asked.environment.id == "VLA-Libero-v0"
+        assert asked.environment.max_episode_steps == 512
+        assert asked.environment.env_kwargs == {"suite": "libero_10", "settle_steps": 10}
+        assert (asked.split, asked.train_ok) == ("all", True)
+
+    def test_other_options_still_decide(self):
+        """As over every default."""
+        asked = self.parse(find_subject("expert"), "--protocol", "openvla", "--environment.image-size", "64")
+        assert (asked.environment.image_size, asked.environment.max_episode_steps) == (64, 220)
+
+    @pytest.mark.slow
+    def test_a_policy_that_was_trained_here_has_seen_half_of_the_states(self, quick_run):
+        """Whoever evaluates it on them has to say so."""
+        assert not self.parse(find_subject(str(quick_run)), "--protocol", "openvla").train_ok
+
+    @pytest.mark.libero
+    def test_the_expert_is_evaluated_under_it(self, libero_assets, capsys, tmp_path):
+        """Which the results say."""
+        output = tmp_path / "results.jsonl"
+        command = ["evaluate", "expert", "--protocol", "rlinf", "--environment.task-id", "3", "--num-episodes", "1"]
+        assert main([*command, "--environment.env-kwargs", "suite=libero_object", "--output", str(output)]) == 0
+        environment = json.loads(output.read_text())["setup"]["environment"]
+        assert environment["env_kwargs"] == {"suite": "libero_object", "settle_steps": 15}
+        assert environment["max_episode_steps"] == 240
 
 
 @pytest.mark.slow

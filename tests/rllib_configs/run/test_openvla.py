@@ -141,3 +141,24 @@ def test_a_hosted_kind_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match="`path` of a checkpoint for the kind 'openvla'"):
         train(SMALL.replace(policy=OpenVLAConfig()), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.libero
+def test_one_command_evaluates_a_checkpoint_on_libero(libero_assets, random_checkpoint, tmp_path, capsys):
+    """Under the protocol of its own code; the results name the settings and the weights."""
+    output = tmp_path / "results.jsonl"
+    follow = [
+        "--protocol",
+        "openvla_oft",
+        "--policy.kind",
+        "openvla_oft",
+        "--environment.env-kwargs",
+        "suite=libero_goal",
+    ]
+    less = ["--environment.task-id", "7", "--num-episodes", "2", "--environment.max-episode-steps", "16"]
+    assert main(["evaluate", str(random_checkpoint), *follow, *less, "--output", str(output)]) == 0
+    assert "over 2 episodes" in capsys.readouterr().out
+    one, other = read_results(output)
+    assert (one.episode.steps, other.prompt) == (16, (7, 1))
+    assert one.setup.environment["image_size"] == 256
+    assert one.setup.sha256 is not None

@@ -1,12 +1,9 @@
 """Success under perturbations."""
 
-import pytest
-
 from rllib_configs.config import Sweep
 from rllib_configs.run.results import read_results
 from rllib_configs.run.robustness import conditions, sweep
 from rllib_configs.run.subjects import find_subject
-from vla_envs.errors import InvalidArgumentError
 
 
 def test_each_axis_is_measured_at_each_severity():
@@ -26,16 +23,3 @@ def test_the_expert_solves_displaced_starts_too(tmp_path):
     assert read_results(tmp_path / "results.initial_pose-1.0.jsonl") == perturbed.results
     wrappers = [each.results[0].setup.environment["wrappers"] for each in (plain, perturbed)]
     assert wrappers == [[], ["PerturbObservations(initial_pose=True, severity=1.0)"]]
-
-
-@pytest.mark.parametrize("severities", [(0.0,), (1.5,), (-1.0,)])
-def test_severities_are_above_nothing_and_at_most_all(severities):
-    """The unperturbed episodes are there anyway."""
-    with pytest.raises(InvalidArgumentError, match="`severities`"):
-        Sweep(perturb=("light",), severities=severities)
-
-
-def test_severities_of_nothing_are_refused():
-    """They would have no effect."""
-    with pytest.raises(InvalidArgumentError, match="`severities` with `perturb` alone"):
-        Sweep(severities=(0.3,))

@@ -25,6 +25,10 @@ os.register_at_fork(
 )
 
 
+StartKey = tuple[int, bytes]
+"""Settle steps, and the bytes of the initial state."""
+
+
 class Start(NamedTuple):
     """An initial state after its objects have settled: where an episode starts.
 
@@ -55,7 +59,7 @@ class CompiledTask:
         wiring: where the robot is in the model's arrays.
         initial: the arm's state at an official reset, before an initial state is set.
         goal: what the task asks for.
-        starts: the starts that simulators of the task have come to, by the bytes of the initial state.
+        starts: the starts that simulators of the task have come to, by their keys.
     """
 
     model: mujoco.MjModel
@@ -63,14 +67,14 @@ class CompiledTask:
     wiring: Wiring
     initial: ArmState
     goal: Goal
-    starts: dict[bytes, Start] = field(default_factory=dict)
+    starts: dict[StartKey, Start] = field(default_factory=dict)
 
     @cached_property
     def poses(self) -> mujoco.MjData:
         """Scratch for computing poses from joint positions: MuJoCo reserves 1.3 GB of addresses beside each."""
         return mujoco.MjData(self.model)
 
-    def keep_start(self, key: bytes, start: Start) -> None:
+    def keep_start(self, key: StartKey, start: Start) -> None:
         """Keep a start, and let go of the oldest where there are too many."""
         with shared_arrays:
             while len(self.starts) >= MAX_STARTS:

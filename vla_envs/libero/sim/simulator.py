@@ -17,8 +17,6 @@ from vla_envs.libero.sim.controller import Command, Memory, Observed, control_st
 from vla_envs.libero.sim.native import physics
 from vla_envs.saved_state import Arrays, check_arrays
 
-SETTLE_STEPS = 10
-"""Control steps after an initial state is set, which float the objects up to 11 cm above their support."""
 SETTLE_ACTION = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, spec.GRIPPER_OPEN])
 PHYSICS_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 """Everything that MuJoCo's next step follows from, the warm start of its solver included."""
@@ -63,16 +61,17 @@ class Simulator:
             "`env.unwrapped.save_state()` returns by `restore_state`."
         )
 
-    def reset(self, init_state: NDArray[np.float64]) -> None:
+    def reset(self, init_state: NDArray[np.float64], settle_steps: int) -> None:
         """Set an initial state (1 + nq + nv,), time, qpos and qvel, and let the objects settle.
 
         The first reset of the process to an initial state simulates the settling; later ones, of any
         simulator of the task, continue from where that ended.
         """
-        start = self.compiled.starts.get(init_state.tobytes())
+        key = (settle_steps, init_state.tobytes())
+        start = self.compiled.starts.get(key)
         if start is None:
-            start = self._settle(init_state)
-            self.compiled.keep_start(init_state.tobytes(), start)
+            start = self._settle(init_state, settle_steps)
+            self.compiled.keep_start(key, start)
         self._continue_from(start)
 
     def set_state(self, state: NDArray[np.float64]) -> None:
@@ -194,9 +193,9 @@ class Simulator:
         self._glowing = self.compiled.goal.glowing(self.data)
         self._fresh = True
 
-    def _settle(self, init_state: NDArray[np.float64]) -> Start:
+    def _settle(self, init_state: NDArray[np.float64], settle_steps: int) -> Start:
         self._set(init_state)
-        for _ in range(SETTLE_STEPS):
+        for _ in range(settle_steps):
             self._advance(SETTLE_ACTION)
         return Start(
             self._get_physics(), _copy(self._command), _copy(self._observed), self._glowing, self._observed_glowing, {}

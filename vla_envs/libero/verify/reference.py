@@ -21,13 +21,12 @@ from vla_envs.libero.suites import SUITES
 
 IMAGES = {spec.IMAGE: "agentview_image", spec.WRIST_IMAGE: "robot0_eye_in_hand_image"}
 """Observation key -> its official name."""
-SETTLE_STEPS = 10
 SETTLE_ACTION = (0, 0, 0, 0, 0, 0, -1)
-"""The protocol's, written out: a reference takes nothing from what it judges."""
+"""Written out: a reference takes nothing from what it judges."""
 
 
 class Reference:
-    """A fresh official environment after ``seed(0)``, ``reset()``, ``set_init_state(...)`` and ten settle steps.
+    """A fresh official environment after ``seed(0)``, ``reset()``, ``set_init_state(...)`` and settle steps.
 
     Its textures are marked as linear, as ours are: MuJoCo 3.3.3 and later would draw them darker than
     the versions before. Close it: the official environment is freed only where its own OpenGL context is current.
@@ -38,6 +37,7 @@ class Reference:
         init_state_id: index of the recorded initial state.
         image_size: height and width of the images in pixels; None draws nothing.
         assets: the asset folder; None takes ``$VLA_LIBERO_ASSETS`` or the user's cache.
+        settle_steps: number of steps that pass before the first observation.
 
     Attributes:
         success: whether the goal is reached after the last step.
@@ -50,6 +50,7 @@ class Reference:
         init_state_id: int,
         image_size: int | None = None,
         assets: str | Path | None = None,
+        settle_steps: int = 10,
     ) -> None:
         gl.select_backend()
         official.check_installed()
@@ -64,8 +65,8 @@ class Reference:
         self._draw_on_demand()
         self._observation = self._env.set_init_state(read_init_states(task.init_file)[init_state_id])
         self.success = False
-        for step in range(SETTLE_STEPS):
-            self.step(SETTLE_ACTION, draw=step == SETTLE_STEPS - 1)
+        for step in range(settle_steps):
+            self.step(SETTLE_ACTION, draw=step == settle_steps - 1)
 
     def step(self, action: ArrayLike, draw: bool = True) -> bool:
         """Execute one control step of an action (7,) and return whether the goal is reached.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import ctypes
 import gc
-import importlib
 import os
 from pathlib import Path
 
@@ -64,13 +63,12 @@ def growth_of_resets() -> int:
 
 def growth_of_new_starts() -> int:
     """Bytes by which 450 new initial states leave the process larger than as many as it keeps do."""
-    importlib.import_module("vla_envs.libero.sim.simulator").SETTLE_STEPS = 1
     simulator = LiberoEnv("libero_spatial", 0).simulator
     init_states = read_init_states(SUITES["libero_spatial"].tasks[0].init_file)
     before = 0
     for reset in range(MAX_STARTS + 450):
         time = [float(reset)]
-        simulator.reset(np.concatenate([time, init_states[reset % INIT_STATES, 1:]]))
+        simulator.reset(np.concatenate([time, init_states[reset % INIT_STATES, 1:]]), 1)
         if reset + 1 == MAX_STARTS:
             before = resident_bytes()
     return resident_bytes() - before

@@ -1,0 +1,67 @@
+"""How other code bases evaluate on LIBERO, as keywords of ``VLA-Libero-v0``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from vla_envs.arguments import check_choice
+from vla_envs.errors import UnknownSuiteError
+from vla_envs.libero.suites import SUITES
+
+OFFICIAL_STEPS = {name: suite.horizon for name, suite in SUITES.items()}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a code base decides outside of the policy: when an episode begins and when it is given up.
+
+    All of them take the 50 recorded initial states of each task, images of 256 pixels, the state of
+    :data:`vla_envs.spec.STATE` and the official success, as ``VLA-Libero-v0`` does. What they do to images and actions
+    on the way into and out of a policy is the policy's.
+
+    Attributes:
+        max_episode_steps: suite -> step limit of an episode, settle steps excluded.
+        settle_steps: control steps between an initial state and the first observation.
+        source: the file and the revision that say so.
+    """
+
+    max_episode_steps: Mapping[str, int]
+    settle_steps: int
+    source: str
+
+    def kwargs(self, suite: str) -> dict[str, Any]:
+        """Keywords of ``gymnasium.make("VLA-Libero-v0")`` for a suite.
+
+        Raises:
+            UnknownSuiteError: no suite of that name.
+
+        >>> PROTOCOLS["rlinf"].kwargs("libero_goal")
+        {'suite': 'libero_goal', 'max_episode_steps': 320, 'settle_steps': 15, 'image_size': 256}
+        """
+        check_choice("suite", suite, self.max_episode_steps, UnknownSuiteError)
+        limit = self.max_episode_steps[suite]
+        return {"suite": suite, "max_episode_steps": limit, "settle_steps": self.settle_steps, "image_size": 256}
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "openvla": Protocol(OFFICIAL_STEPS, 10, "openvla/openvla experiments/robot/libero/run_libero_eval.py"),
+        "openvla_oft": Protocol(OFFICIAL_STEPS, 10, "moojink/openvla-oft experiments/robot/libero/run_libero_eval.py"),
+        "openpi": Protocol(OFFICIAL_STEPS, 10, "Physical-Intelligence/openpi examples/libero/main.py"),
+        "lerobot": Protocol(
+            {**OFFICIAL_STEPS, "libero_spatial": 280}, 10, "huggingface/lerobot src/lerobot/envs/libero.py"
+        ),
+        "simplevla_rl": Protocol(
+            dict.fromkeys(OFFICIAL_STEPS, 512), 10, "PRIME-RL/SimpleVLA-RL verl/workers/rollout/rob_rollout.py"
+        ),
+        "rlinf": Protocol(
+            {**dict.fromkeys(OFFICIAL_STEPS, 512), "libero_spatial": 240, "libero_object": 240, "libero_goal": 320},
+            15,
+            "RLinf/RLinf rlinf/envs/libero/libero_env.py, examples/embodiment/config/env/*.yaml",
+        ),
+    }
+)
+"""Name of a code base -> its protocol; docs/evaluation.md has what else they differ in."""
