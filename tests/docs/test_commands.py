@@ -14,7 +14,7 @@ from rllib_configs.cli import COMMANDS, assets, bench, compare, doctor, play, re
 from rllib_configs.cli.bc import parse_bc
 from rllib_configs.cli.options import parse_options
 from rllib_configs.cli.train import Resumption, parse_experiment
-from rllib_configs.config import Sweep
+from rllib_configs.config import OpenVLAConfig, Sweep
 from tests.docs.pages import PAGES, ROOT, Command, blocks_of, commands_in, spans_of
 from vla_envs.errors import VLAEnvsError
 
@@ -107,13 +107,18 @@ def test_a_command_that_there_is_not_is_seen(line):
         test_a_command_is_one_that_there_is(command)
 
 
+def sweep_of(what: str) -> Sweep:
+    """How the actor is evaluated if nothing else is said, as far as the options that there are depend on it."""
+    return Sweep(policy=OpenVLAConfig(path=what)) if what.startswith("checkpoints/") else Sweep()
+
+
 def check_vla(words: list[str]) -> None:
     name, *arguments = words
     assert name in COMMANDS
     parse = {
         "train": parse_train,
         "bc": lambda arguments: parse_bc(arguments[0], arguments[1:]),
-        "evaluate": lambda arguments: parse_options("vla evaluate", "", Sweep(), arguments[1:]),
+        "evaluate": lambda arguments: parse_options("vla evaluate", "", sweep_of(arguments[0]), arguments[1:]),
         "compare": lambda arguments: parse_options("vla compare", "", compare.Compared(), arguments[2:]),
         "play": lambda arguments: parse_options("vla play", "", play.Play(), arguments[1:]),
         "report": lambda arguments: tyro.cli(report.Arguments, args=arguments),

@@ -71,7 +71,8 @@ class TestSettleSteps:
 
 
 RECORDED = json.loads(Path(__file__).with_name("protocol_episodes.json").read_text())
-"""Code base -> the states that its own environment gave in episodes of these actions."""
+"""Code base -> the states that its own environment gave in episodes of these actions: moojink/openvla-oft at 213c5ff,
+by its `libero_utils`, and RLinf/RLinf at a3816b596, by its `LiberoEnv`, both on MuJoCo 3.3.7."""
 ACTIONS = exploring_actions(40)[18:30]
 EPISODES = [pytest.param(name, each, id=f"{name}-{each['suite']}") for name in RECORDED for each in RECORDED[name]]
 
