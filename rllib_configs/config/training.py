@@ -50,6 +50,9 @@ class BehaviorCloning(Options):
     noise: NonNegativeFloat = 0.3
     """Standard deviation of a disturbance of the expert's translations, in action units, which shows how to come back
     from errors; an expert that plans whole motions ahead goes without."""
+    rotation_noise: NonNegativeFloat = 0.0
+    """Standard deviation of a disturbance of the expert's rotations, in action units, which shows how to bring a hand
+    back to level that has tilted little by little."""
     speed: Annotated[float, Gt(0.0), Le(1.0)] = 1.0
     """Share of its full speed at which the expert moves; one that plans whole motions ahead has a speed of its own."""
     steps: PositiveInt = 3000

@@ -180,7 +180,7 @@ def check_expert(environment: EnvironmentConfig, bc: BehaviorCloning) -> Demonst
         )
     demonstrate = _EXPERTS[type(task)]
     if demonstrate is _replay:
-        bc.check_left(("noise", "speed"), "an expert that answers in any state")
+        bc.check_left(("noise", "rotation_noise", "speed"), "an expert that answers in any state")
     return demonstrate
 
 
@@ -266,7 +266,7 @@ def _disturbed(
 ) -> tuple[list[Row], dict[str, Any]]:
     """The states of an episode with the expert's answer in each, (n, A), and the episode's last info.
 
-    The first action of an answer is executed. Its translation is off by a constant that changes with every chunk, as a
+    The first action of an answer is executed. Its motion is off by a constant that changes with every chunk, as a
     policy's errors are, so that the expert, which always answers what it would do from here, shows how to come back
     (DART, arXiv 1703.09327).
     """
@@ -278,6 +278,7 @@ def _disturbed(
         actions = answer(expert)
         if len(rows) % stage.chunk_size == 0:
             error[:3] = bc.noise * rng.standard_normal(3)
+            error[3:6] = bc.rotation_noise * rng.standard_normal(3) if bc.rotation_noise else 0.0
         rows.append((observation, actions))
         return (actions[0] + error)[None]
 

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from policies.behavior_cloning import Demonstrations
 from policies.tiny import TinyConfig, TinyPolicy
@@ -20,6 +21,7 @@ from rllib_configs.run.cloning import (
 )
 from tests import two_arm_env
 from tests.rllib_configs.seeker import ENV_ID, ENVIRONMENT
+from vla_envs import spec
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.wrappers.instruction import hash_words
 
@@ -233,6 +235,16 @@ def test_disturbances_show_states_off_the_way(calm, disturbed):
     assert len(disturbed) > len(calm)
     start = len(calm) // 8
     assert (disturbed.observations["state"][start] != calm.observations["state"][start]).any()
+
+
+def test_disturbed_rotations_show_how_to_level_the_hand(calm):
+    """The hand tilts in the next state, and the expert turns it back by just that."""
+    turned = collect(TABLETOP, CALM.replace(rotation_noise=0.3), seed=0)
+    assert not calm.actions[:, :, 3:6].any()
+    tilts = spec.RADIANS_PER_UNIT * np.linalg.norm(turned.actions[1:, 0, 3:5], axis=1)
+    states = Rotation.from_rotvec(turned.observations["state"][1:, 3:6]).apply([0.0, 0.0, 1.0])
+    np.testing.assert_allclose(tilts, np.arccos(np.clip(-states[:, 2], -1.0, 1.0)), rtol=0.01, atol=1e-3)
+    assert 0.05 < tilts.mean() < 0.4
 
 
 def test_disturbed_demonstrations_solve_their_task(disturbed):

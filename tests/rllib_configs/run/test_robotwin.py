@@ -61,11 +61,11 @@ def test_rows_are_the_expert_s_motion_in_chunks(environment, root, chunk):
     np.testing.assert_array_equal(plans, shown[: len(plans)])
 
 
-@pytest.mark.parametrize("changes", [{"noise": 0.1}, {"speed": 0.5}])
+@pytest.mark.parametrize("changes", [{"noise": 0.1}, {"rotation_noise": 0.1}, {"speed": 0.5}])
 def test_disturbances_and_speeds_of_an_expert_that_plans_ahead_are_refused(environment, changes):
     """It would take no notice of them."""
     with pytest.raises(
-        InvalidArgumentError, match=r"`bc\.(noise|speed)` with an expert that answers in any state alone"
+        InvalidArgumentError, match=r"`bc\.(noise|rotation_noise|speed)` with an expert that answers in any state alone"
     ):
         check_expert(environment("spline"), BehaviorCloning(demonstrations_per_task=1, **changes))
 
