@@ -16,7 +16,7 @@ def libero_rl(suite: str = "libero_object", **changes: Any) -> Experiment:
     """
     return Experiment(
         name=f"{suite}_rl",
-        iterations=15,
+        iterations=25,
         environment=EnvironmentConfig(
             id="VLA-Libero-v0",
             env_kwargs={"suite": suite, "render_quality": "fastest"},
