@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pydantic import NonNegativeInt
 
 from rllib_configs.cli.evaluate import rate
 from rllib_configs.cli.options import parse_assessment
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from rllib_configs.run.assessment import Stream
     from rllib_configs.run.comparison import Comparison
     from rllib_configs.run.results import Setup
+    from rllib_configs.run.subjects import Subject
 
 USAGE = """usage: vla compare A B [options]
 
@@ -34,6 +38,14 @@ class Compared(Measurement):
     output: str | None = None
     """Directory for the episodes of both, a.jsonl and b.jsonl, each as ``vla evaluate`` writes them. The same command
     goes on where an interrupted one has stopped."""
+    films: NonNegativeInt = 0
+    """Number of prompts with different outcomes whose episodes are filmed, for flipped.mp4 in the directory ``output``;
+    two files are not filmed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.films and self.output is None:
+            raise InvalidArgumentError("Expect `films` with `output`, the directory for the film, actually: none.")
 
 
 def main(arguments: list[str]) -> None:
@@ -48,32 +60,53 @@ def main(arguments: list[str]) -> None:
     if all(recordings) and options:
         raise InvalidArgumentError(f"Expect no options with two files, actually: {' '.join(options)}.")
     known = next((each for each in recordings if each is not None), None)
-    a, b = (
-        recording or _begin(name, options, known, place)
-        for recording, name, place in zip(recordings, (one, other), "ab", strict=True)
-    )
-    print("\n".join(lines(compare(a, b, stop_early=not all(recordings)), a.setup, b.setup)))
+    acting = {
+        place: _parse(name, options, known)
+        for place, name, recording in zip("ab", (one, other), recordings, strict=True)
+        if recording is None
+    }
+    if len(acting) == 1 and any(asked.films for _, asked in acting.values()):
+        raise InvalidArgumentError("Expect `films` with two actors, actually: a file, whose actor is not run.")
+    a, b = (recording or _begin(*acting[place], place) for place, recording in zip("ab", recordings, strict=True))
+    comparison = compare(a, b, stop_early=not all(recordings))
+    print("\n".join(lines(comparison, a.setup, b.setup)))
+    if len(acting) == 2:
+        _film(comparison, list(acting.values()))
 
 
-def _begin(name: str, options: list[str], other: Stream | None, place: str) -> Stream:
-    """Begin the evaluation of an actor, from as many prompts as the other's file has if nothing else is said.
-
-    Its results go into a file of the directory that ``--output`` names.
-    """
-    from rllib_configs.run.assessment import stream
+def _parse(name: str, options: list[str], other: Stream | None) -> tuple[Subject, Compared]:
+    """An actor and how it is evaluated: from as many prompts as the other's file has if nothing else is said."""
     from rllib_configs.run.subjects import find_subject
 
     subject = find_subject(name)
     default = Compared(**vars(subject.defaults))
     if other is not None:
         default = default.replace(num_episodes=len(other.prompts), split=other.setup.split)
-    asked = parse_assessment(f"vla compare {name} ...", subject, default, options)
+    return subject, parse_assessment(f"vla compare {name} ...", subject, default, options)
+
+
+def _begin(subject: Subject, asked: Compared, place: str) -> Stream:
+    """Begin the evaluation of an actor; its results go into a file of the directory that ``--output`` names."""
+    from rllib_configs.run.assessment import stream
+
     if asked.output is not None:
         folder = expanded(asked.output)
         check_writable(folder, "`--output`", "Name another directory.")
         folder.mkdir(parents=True, exist_ok=True)
-        asked = asked.replace(output=str(folder / f"{place}.jsonl"))
+        asked = asked.replace(output=str(folder / f"{place}.jsonl"), films=0)
     return stream(subject, asked)
+
+
+def _film(comparison: Comparison, sides: Sequence[tuple[Subject, Compared]]) -> None:
+    """Film the first prompts with different outcomes, as many as ``--films`` says."""
+    from rllib_configs.run.play import FLIPPED, film_both
+
+    (_, asked), _ = sides
+    starts = comparison.flipped_starts[: asked.films]
+    if starts and asked.output is not None:
+        path = expanded(asked.output) / FLIPPED
+        film_both(sides, starts, path)
+        print(f"film in {path}")
 
 
 def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rllib_configs.run.assessment import Stream, watched
-from rllib_configs.run.evaluation import Episode
+from rllib_configs.run.evaluation import Episode, starts_of
 from rllib_configs.run.results import Result, Setup, read_results
 from rllib_configs.run.statistics import Pairs, SequentialTest
 from vla_envs.errors import InvalidArgumentError, WorkerError
+from vla_envs.group import GroupStart
 from vla_envs.spec import Prompt
 
 OBSERVED = ("image_size", "cameras", "chunk_size", "instruction", "token_length", "history", "num_workers")
@@ -41,6 +42,12 @@ class Comparison:
     def flipped(self) -> list[tuple[Prompt, Episode, Episode]]:
         """The prompts on which only one of them succeeded."""
         return [each for each in self.episodes if each[1].success != each[2].success]
+
+    @property
+    def flipped_starts(self) -> list[GroupStart]:
+        """The starts of these prompts."""
+        flipped = {prompt for prompt, *_ in self.flipped}
+        return [start for start in starts_of([each.prompt for each in self.a]) if start.prompt in flipped]
 
 
 def compare(a: Stream, b: Stream, stop_early: bool = True) -> Comparison:

@@ -113,6 +113,11 @@ def held_out_prompts(
     return prompts[:num_episodes]
 
 
+def starts_of(prompts: Sequence[Prompt]) -> list[GroupStart]:
+    """The start of each prompt's episode; its place among the prompts decides what is drawn in it."""
+    return [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(prompts)]
+
+
 def evaluate(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Prompt], num_envs: int) -> list[Episode]:
     """Act once from every prompt; one :class:`Episode` each, in their order.
 
@@ -146,7 +151,7 @@ def batches(
         first: index of the first prompt that is run: a multiple of ``num_envs``, so that the batches are those of the
             whole evaluation. A network's answers differ in the last bits with the number of its rows.
     """
-    starts = [GroupStart(index, seed=index, prompt=prompt) for index, prompt in enumerate(prompts)][first:]
+    starts = starts_of(prompts)[first:]
     if starts:
         with closing(environment.make_vec("all", min(num_envs, len(prompts)))) as envs:
             for begin in range(0, len(starts), num_envs):

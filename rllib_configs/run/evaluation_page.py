@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from rllib_configs.run.comparison import Comparison, differences
 from rllib_configs.run.evaluation import Episode
-from rllib_configs.run.page import Section, drawing, flat, paragraph, table, write_page
+from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
+from rllib_configs.run.play import FLIPPED
 from rllib_configs.run.report import histogram, interval_text
 from rllib_configs.run.results import Result, Setup
 from rllib_configs.run.statistics import difference_interval, mcnemar, resolution, success_interval
@@ -40,7 +41,7 @@ def write_comparison_page(path: Path, comparison: Comparison, a: Setup, b: Setup
         Section("Difference", [table(_difference(comparison)), *map(paragraph, differences(a, b))]),
         Section("Success", [table(_rows(one, other), has_total=True)]),
         Section("Episodes", [drawing(_steps({"A": one, "B": other}), "When the episodes that succeeded were over.")]),
-        Section("Outcomes that differ", [table(_flipped(comparison))]),
+        Section("Outcomes that differ", [*_film(path.with_name(FLIPPED)), table(_flipped(comparison))]),
         Section("What it rests on", [table([("", "A", "B"), *_both(a, b)])]),
     ]
     change = f"{100 * comparison.pairs.difference:+.1f} points"
@@ -95,6 +96,11 @@ def _difference(comparison: Comparison) -> list[tuple[str, str]]:
         ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
         ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)"),
     ]
+
+
+def _film(path: Path) -> list[str]:
+    """What ``vla compare --films`` has left beside the files."""
+    return [film(path, "The first of these prompts: A above, B below.", MAX_BYTES // 2)] if path.is_file() else []
 
 
 def _flipped(comparison: Comparison) -> list[tuple[str, ...]]:

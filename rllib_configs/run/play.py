@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -9,18 +10,33 @@ import gymnasium as gym
 
 from rllib_configs.config import Assessment
 from rllib_configs.run.assessment import stage
+from rllib_configs.run.evaluation import starts_of
 from rllib_configs.run.subjects import Subject
 from rllib_configs.run.video import record, write_grid
 from vla_envs.errors import require_extra
 from vla_envs.group import GroupStart, rollout
 
+FLIPPED = "flipped.mp4"
+"""Film of the prompts on which the outcomes of two actors differ."""
+FILM_STRIDE = 2
+"""Control steps between two frames of a comparison's film."""
+
 
 def film(subject: Subject, assessment: Assessment, stride: int, path: Path) -> list[bool]:
     """Write a film of the episodes, side by side, and return whether each succeeded."""
     actor, environment, prompts = stage(subject, assessment)
-    clips = record(actor, environment, prompts, stride)
+    clips = record(actor, environment, starts_of(prompts), stride)
     write_grid([(Path(subject.name).name, clips)], path)
     return [clip.success for clip in clips]
+
+
+def film_both(sides: Sequence[tuple[Subject, Assessment]], starts: Sequence[GroupStart], path: Path) -> None:
+    """Write a film of the same starts, of the first subject above and the second below."""
+    rows = []
+    for label, (subject, assessment) in zip("AB", sides, strict=True):
+        actor, environment, _ = stage(subject, assessment)
+        rows.append((label, record(actor, environment, starts, FILM_STRIDE)))
+    write_grid(rows, path)
 
 
 def show(subject: Subject, assessment: Assessment) -> None:
@@ -36,8 +52,7 @@ def show(subject: Subject, assessment: Assessment) -> None:
         return environment.wrap(gym.wrappers.HumanRendering(env))
 
     with closing(environment.replace(num_workers=0).make_vec("all", 1, wrap, render_mode="rgb_array")) as envs:
-        for index, prompt in enumerate(prompts):
-            starts = [GroupStart(index, seed=index, prompt=prompt)]
-            for transition in rollout(envs, starts, actor(envs, starts)):
+        for start, prompt in zip(starts_of(prompts), prompts, strict=True):
+            for transition in rollout(envs, [start], actor(envs, [start])):
                 task, success = transition.infos["task"][0], transition.infos["success"][0]
             print(f"{'success' if success else 'failure'}: {task} (initial state {prompt.init_state_id})")

@@ -28,6 +28,7 @@ from rllib_configs.run.evaluation import (
     held_out_prompts,
     provenance,
     read_episodes,
+    starts_of,
     write_episodes,
 )
 from rllib_configs.run.interruption import Interruption, Stopped
@@ -300,7 +301,7 @@ class Run:
         before = load_policy(self.experiment.policy.kind, path=self.policy_before).eval()
         policies = {"before": before.to(device()), "after": policy.to(device())}
         rows = [
-            (name, record(greedy(each), environment, prompts, evaluation.video_stride))
+            (name, record(greedy(each), environment, starts_of(prompts), evaluation.video_stride))
             for name, each in policies.items()
         ]
         write_grid(rows, self.directory / FILM)

@@ -19,7 +19,6 @@ from rllib_configs.config import EnvironmentConfig
 from rllib_configs.run.actors import Actor
 from vla_envs.files import atomic_path
 from vla_envs.group import GroupStart, rollout
-from vla_envs.spec import Prompt
 
 TILE = 192
 """Side of a tile in pixels."""
@@ -66,8 +65,8 @@ class FrameRecorder(gym.Wrapper):
         return result
 
 
-def record(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Prompt], stride: int) -> list[Clip]:
-    """One episode per prompt, a frame every ``stride`` control steps; of splines, a frame each."""
+def record(actor: Actor, environment: EnvironmentConfig, starts: Sequence[GroupStart], stride: int) -> list[Clip]:
+    """One episode per start, a frame every ``stride`` control steps; of splines, a frame each."""
     recorders: list[FrameRecorder] = []
 
     def wrap(env: gym.Env) -> gym.Env:
@@ -79,9 +78,8 @@ def record(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Promp
     envs = environment.replace(num_workers=0).make_vec("all", 1, wrap, render_mode="rgb_array")
     clips: list[Clip] = []
     with closing(envs):
-        for index, prompt in enumerate(prompts):
-            starts = [GroupStart(index, seed=index, prompt=prompt)]
-            for transition in rollout(envs, starts, actor(envs, starts)):
+        for start in starts:
+            for transition in rollout(envs, [start], actor(envs, [start])):
                 infos = transition.infos
             success, fps = bool(infos["success"][0]), recorders[-1].metadata["render_fps"]
             clips.append(Clip(recorders[-1].frames, infos["task"][0], success, fps))

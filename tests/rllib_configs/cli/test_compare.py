@@ -1,8 +1,10 @@
 """``vla compare``."""
 
+import imageio.v2 as imageio
 import pytest
 
 from rllib_configs.cli import main
+from rllib_configs.run.video import CAPTION, TILE
 
 TASKS = ["--environment.task-id", "0", "9"]
 
@@ -51,9 +53,21 @@ def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [20, 20]
 
 
+def test_prompts_with_different_outcomes_are_filmed(capsys, tmp_path):
+    """In the directory of the results, and in the page about them."""
+    command = ["compare", "random", "expert", *TASKS, "--num-episodes", "4", "--output", str(tmp_path), "--films", "2"]
+    assert main([*command, "--environment.max-episode-steps", "60"]) == 0
+    assert f"film in {tmp_path / 'flipped.mp4'}" in capsys.readouterr().out
+    height, width, _ = imageio.mimread(tmp_path / "flipped.mp4", memtest=False)[0].shape
+    assert (height, width) == (2 * (TILE + CAPTION), 72 + 2 * TILE)
+    assert main(["report", *(str(tmp_path / f"{each}.jsonl") for each in "ab")]) == 0
+    assert "<video" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (["expert", "random", "--films", "2"], "`films` with `output`"),
         (["expert", "random", "--environment.task-id", "0", "--split", "train"], "--train-ok"),
         (["expert", "nothing"], "actually: nothing"),
     ],

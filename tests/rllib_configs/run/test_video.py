@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rllib_configs.run.actors import greedy
+from rllib_configs.run.evaluation import starts_of
 from rllib_configs.run.video import CAPTION, COLORS, TILE, Clip, record, tiles_of, write_grid
 from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 from vla_envs.spec import Prompt
@@ -15,7 +16,7 @@ WHITE, GRAY = Prompt(0, 10), Prompt(1, 10)
 @pytest.fixture(scope="module")
 def clips():
     """One success and one failure, every control step a frame."""
-    return record(greedy(Seeker()), ENVIRONMENT, [WHITE, GRAY], stride=1)
+    return record(greedy(Seeker()), ENVIRONMENT, starts_of([WHITE, GRAY]), stride=1)
 
 
 def still(value, count):
@@ -39,7 +40,7 @@ def test_an_episode_is_its_first_frame_and_one_per_control_step(clips):
 @pytest.mark.parametrize(("stride", "frames"), [(2, [0, 2, 4, 6, 8, 10, 12]), (5, [0, 5, 10, 12]), (99, [0, 12])])
 def test_a_stride_leaves_frames_out_but_never_the_last(clips, stride, frames):
     """Counted in control steps, whatever the chunks are."""
-    (strided,) = record(greedy(Seeker()), ENVIRONMENT, [GRAY], stride)
+    (strided,) = record(greedy(Seeker()), ENVIRONMENT, starts_of([GRAY]), stride)
     np.testing.assert_array_equal(strided.frames, [clips[1].frames[frame] for frame in frames])
     assert strided.fps == pytest.approx(20 / stride)  # the robot moves as fast as it did
 
@@ -53,7 +54,7 @@ def test_the_file_plays_at_the_rate_of_its_frames(tmp_path):
 
 def test_prompts_do_not_change_each_other(clips):
     """A scene is the same alone and after another."""
-    (alone,) = record(greedy(Seeker()), ENVIRONMENT, [GRAY], stride=1)
+    (alone,) = record(greedy(Seeker()), ENVIRONMENT, starts_of([GRAY]), stride=1)
     np.testing.assert_array_equal(alone.frames, clips[1].frames)
 
 
