@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeInt
@@ -18,13 +20,15 @@ if TYPE_CHECKING:
     from rllib_configs.run.assessment import Stream
     from rllib_configs.run.comparison import Comparison
     from rllib_configs.run.results import Setup
+    from rllib_configs.run.statistics import Seeds
     from rllib_configs.run.subjects import Subject
 
 USAGE = """usage: vla compare A B [options]
 
 A and B are what `vla evaluate` takes (the directory of a run, of a policy or of a checkpoint, `expert`, `random`), or
 files that its --output has written. What is no file is evaluated, prompt by prompt beside the other, until the
-difference is certain at the 5 % level or there are no more prompts.
+difference is certain at the 5 % level or there are no more prompts. Where they are patterns in quotes, such as
+'runs/mine_*' 'runs/other_*', each names the training seeds of a recipe, and the means over seeds are compared.
 
 vla compare A B --help lists the options."""
 FLIPPED_SHOWN = 20
@@ -54,6 +58,9 @@ def main(arguments: list[str]) -> None:
         print(USAGE)
         return
     one, other, *options = arguments
+    if "*" in one + other:
+        _compare_recipes((one, other), options)
+        return
     from rllib_configs.run.comparison import compare, recorded
 
     recordings = [recorded(path) if (path := expanded(name)).is_file() else None for name in (one, other)]
@@ -72,6 +79,45 @@ def main(arguments: list[str]) -> None:
     print("\n".join(lines(comparison, a.setup, b.setup)))
     if len(acting) == 2:
         _film(comparison, list(acting.values()))
+
+
+def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
+    """Compare two recipes by the training seeds that patterns name, and print how far seeds and evaluations spread."""
+    from rllib_configs.run.statistics import points, welch_interval
+
+    a, b = (_seeds(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True))
+    for letter, seeds, pattern in (("A", a, patterns[0]), ("B", b, patterns[1])):
+        rates = ", ".join(f"{each:.1%}" for each in seeds.rates)
+        print(
+            f"{letter}  mean success {seeds.mean:.1%} of {len(seeds.rates)} training seeds ({rates}), {seeds.episodes} "
+            f"episodes each: {pattern}\n"
+            f"   standard deviation {100 * seeds.spread:.1f} points; evaluation alone gives rise to "
+            f"{100 * seeds.evaluation_spread:.1f}"
+        )
+    interval = welch_interval(a, b)
+    shown = "no interval, because the seeds do not differ" if interval is None else points(interval)
+    print(f"B - A  {100 * (b.mean - a.mean):+.1f} points, over training seeds {shown}")
+
+
+def _seeds(pattern: str, options: list[str], place: str) -> Seeds:
+    """The success rates of the files or policies that a pattern names; each policy is evaluated to the end."""
+    from rllib_configs.run.assessment import watched
+    from rllib_configs.run.comparison import recorded
+    from rllib_configs.run.statistics import Seeds
+
+    paths = sorted(glob(str(expanded(pattern))))
+    if len(paths) < 2:
+        raise InvalidArgumentError(f"Expect a pattern of at least two training seeds, actually: {pattern}, of {paths}.")
+    outcomes = []
+    for path in map(Path, paths):
+        evaluation = (
+            recorded(path) if path.is_file() else _begin(*_parse(str(path), options, None), f"{place}-{path.name}")
+        )
+        results = watched(evaluation.results, len(evaluation.prompts))
+        outcomes.append([each.episode.success for each in results if each.episode is not None])
+    if len(set(map(len, outcomes))) > 1:
+        raise InvalidArgumentError(f"Expect as many episodes of each seed, actually: {[*map(len, outcomes)]}.")
+    return Seeds(tuple(sum(each) / len(each) for each in outcomes), len(outcomes[0]))
 
 
 def _parse(name: str, options: list[str], other: Stream | None) -> tuple[Subject, Compared]:

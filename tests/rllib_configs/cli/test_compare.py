@@ -1,5 +1,7 @@
 """``vla compare``."""
 
+import shutil
+
 import imageio.v2 as imageio
 import pytest
 
@@ -36,6 +38,28 @@ def test_a_file_is_compared_with_itself(files, capsys):
     """There is no difference."""
     assert main(["compare", *[str(files / "expert.jsonl")] * 2]) == 0
     assert "for prompts fixed before   [-32.4, +32.4], exact McNemar test p = 1" in capsys.readouterr().out
+
+
+def test_recipes_are_compared_by_their_training_seeds(files, capsys):
+    """How far the seeds spread stands beside how far evaluations do."""
+    for seed, name in enumerate(("good", "bad")):
+        for each in ("expert", "random"):
+            shutil.copy(files / f"{each}.jsonl", files / f"{name}_{each}{seed}.jsonl")
+    shutil.copy(files / "expert.jsonl", files / "good_random1.jsonl")
+    capsys.readouterr()
+    (files / "good_random0.jsonl").unlink()
+    assert main(["compare", str(files / "bad_*"), str(files / "good_*")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("A  mean success 50.0% of 2 training seeds (100.0%, 0.0%), 8 episodes each: ")
+    assert printed[1] == "   standard deviation 70.7 points; evaluation alone gives rise to 0.0"
+    assert printed[2].startswith("B  mean success 100.0% of 2 training seeds")
+    assert printed[4].startswith("B - A  +50.0 points, over training seeds [-")
+
+
+def test_a_recipe_has_several_seeds(files, capsys):
+    """One run says nothing about the next."""
+    assert main(["compare", str(files / "exp*"), str(files / "ran*")]) == 1
+    assert "at least two training seeds" in capsys.readouterr().err
 
 
 def test_an_actor_is_evaluated_on_the_prompts_of_a_file(files, capsys):

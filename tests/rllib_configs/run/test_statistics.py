@@ -11,11 +11,13 @@ from scipy.stats import binom, multinomial, norm
 
 from rllib_configs.run.statistics import (
     Pairs,
+    Seeds,
     SequentialTest,
     difference_interval,
     mcnemar,
     resolution,
     success_interval,
+    welch_interval,
 )
 
 counts = st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -218,3 +220,25 @@ class TestSequentialTest:
         """Above nothing and at most everything."""
         with pytest.raises(ValueError, match="`difference`"):
             SequentialTest(difference)
+
+
+class TestSeeds:
+    """Several training seeds of a recipe."""
+
+    def test_equally_good_policies_spread_as_evaluation_does(self):
+        """Rates of 20,000 policies of one success probability."""
+        rates = np.random.default_rng(0).binomial(100, 0.7, 20_000) / 100
+        seeds = Seeds(tuple(rates), 100)
+        assert seeds.spread == pytest.approx(seeds.evaluation_spread, rel=0.02)
+        assert seeds.mean == pytest.approx(0.7, abs=0.001)
+
+    def test_the_interval_holds_the_difference_as_often_as_it_says(self):
+        """Nearly: 95.7 % with five seeds of recipes that spread alike, 93.3 % with three and five of 5 and 2 points."""
+        rng = np.random.default_rng(1)
+        draws = [(rng.normal(0.6, 0.03, 5), rng.normal(0.7, 0.03, 5)) for _ in range(2000)]
+        intervals = [welch_interval(Seeds(tuple(a), 100), Seeds(tuple(b), 100)) for a, b in draws]
+        assert np.mean([low < 0.1 < high for low, high in intervals]) == pytest.approx(0.95, abs=0.015)
+
+    def test_seeds_without_a_spread_have_no_interval(self):
+        """Three rates of 100 % do not say that the next is one."""
+        assert welch_interval(Seeds((1.0, 1.0), 10), Seeds((0.5, 0.5), 10)) is None
