@@ -13,7 +13,7 @@ from rllib_configs.run.comparison import Comparison, differences
 from rllib_configs.run.evaluation import Episode
 from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
 from rllib_configs.run.play import FLIPPED
-from rllib_configs.run.report import histogram, interval_text
+from rllib_configs.run.report import histogram, interval_text, success_table
 from rllib_configs.run.results import Result, Setup
 from rllib_configs.run.statistics import difference_interval, mcnemar, resolution, success_interval
 
@@ -22,11 +22,9 @@ def write_evaluation_page(path: Path, results: Sequence[Result]) -> None:
     """Write the page of an evaluation: success by task, when episodes ended, and what it rests on."""
     episodes = [each.episode for each in results if each.episode is not None]
     setup = results[0].setup
+    rates = table(success_table({"success": episodes}), has_total=True)
     sections = [
-        Section(
-            "Success",
-            [table(_rows(episodes), has_total=True), drawing(_bars(episodes), "Success by task, 95 % intervals.")],
-        ),
+        Section("Success", [rates, drawing(_bars(episodes), "Success by task, 95 % intervals.")]),
         Section("Episodes", [drawing(_steps({"": episodes}), "When the episodes that succeeded were over.")]),
         Section("What it rests on", [table([("", "value"), *_setup(setup)])]),
     ]
@@ -39,7 +37,7 @@ def write_comparison_page(path: Path, comparison: Comparison, a: Setup, b: Setup
     one, other = [each for _, each, _ in comparison.episodes], [each for _, _, each in comparison.episodes]
     sections = [
         Section("Difference", [table(_difference(comparison)), *map(paragraph, differences(a, b))]),
-        Section("Success", [table(_rows(one, other), has_total=True)]),
+        Section("Success", [table(success_table({"A": one, "B": other}), has_total=True)]),
         Section("Episodes", [drawing(_steps({"A": one, "B": other}), "When the episodes that succeeded were over.")]),
         Section("Outcomes that differ", [*_film(path.with_name(FLIPPED)), table(_flipped(comparison))]),
         Section("What it rests on", [table([("", "A", "B"), *_both(a, b)])]),
@@ -47,16 +45,6 @@ def write_comparison_page(path: Path, comparison: Comparison, a: Setup, b: Setup
     change = f"{100 * comparison.pairs.difference:+.1f} points"
     lead = f"B ({b.actor}) against A ({a.actor}): {change} of success on the same {comparison.pairs.n} prompts."
     write_page(path, "Comparison", lead, sections)
-
-
-def _rows(*columns: Sequence[Episode]) -> list[tuple[str, ...]]:
-    """A row for each task and one for all, with the success of each column's episodes."""
-    names = ("A", "B") if len(columns) == 2 else ("success",)
-    rows: list[tuple[str, ...]] = [("task", "episodes", *names)]
-    for task_id, task in sorted({(each.task_id, each.task) for each in columns[0]}):
-        groups = [[each for each in some if each.task_id == task_id] for some in columns]
-        rows.append((task, str(len(groups[0])), *map(interval_text, groups)))
-    return [*rows, ("all tasks", str(len(columns[0])), *map(interval_text, columns))]
 
 
 def _bars(episodes: Sequence[Episode]) -> Figure:

@@ -70,7 +70,7 @@ def write_model_card(directory: Path) -> Path:
         before=interval_text(before),
         after=interval_text(after),
         episodes=len(after),
-        table=markdown(success_table(before, after)),
+        table=markdown(success_table({"before": before, "after": after})),
         chunk_size=environment.chunk_size,
         training=training,
         rests_on=json.dumps(json.loads((directory / ENVIRONMENT_FILE).read_text()), indent=2),

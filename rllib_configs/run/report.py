@@ -67,13 +67,14 @@ def histogram(axes: Any, named: Mapping[str, Sequence[float]]) -> None:
         axes.legend()
 
 
-def success_table(before: Sequence[Episode], after: Sequence[Episode]) -> list[Cells]:
-    """Rows ``(task, episodes, before, after)`` under a header, the last row over all tasks."""
-    tasks = sorted({(episode.task_id, episode.task) for episode in before})
-    rows: list[Cells] = [("task", "episodes", "before", "after")]
-    for task_id, task in tasks:
-        rows.append(_row(task, [e for e in before if e.task_id == task_id], [e for e in after if e.task_id == task_id]))
-    return [*rows, _row("all tasks", before, after)]
+def success_table(named: Mapping[str, Sequence[Episode]]) -> list[Cells]:
+    """A row for each task with the success of named episodes, under a header; the last row is over all tasks."""
+    *_, last = named.values()
+    rows: list[Cells] = [("task", "episodes", *named)]
+    for task_id, task in sorted({(each.task_id, each.task) for some in named.values() for each in some}):
+        groups = [[each for each in some if each.task_id == task_id] for some in named.values()]
+        rows.append((task, str(len(groups[-1])), *map(interval_text, groups)))
+    return [*rows, ("all tasks", str(len(last)), *map(interval_text, named.values()))]
 
 
 def markdown(rows: Sequence[Cells]) -> str:
@@ -87,10 +88,6 @@ def markdown(rows: Sequence[Cells]) -> str:
     header, *body = rows
     lines = [header, tuple("---" for _ in header), *body]
     return "\n".join(f"|{'|'.join(line)}|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines)
-
-
-def _row(name: str, before: Sequence[Episode], after: Sequence[Episode]) -> Cells:
-    return name, str(len(after)), interval_text(before), interval_text(after)
 
 
 def interval_text(episodes: Sequence[Episode]) -> str:

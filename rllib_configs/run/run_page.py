@@ -82,7 +82,7 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
     )
     curve = curve_figure(state.sampled, state.curve, experiment.name)
     return [
-        table(success_table(before, after), has_total=True),
+        table(success_table({"before": before, "after": after}), has_total=True),
         paragraph(difference),
         drawing(curve, "Learning curve."),
     ]

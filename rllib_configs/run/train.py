@@ -171,7 +171,7 @@ class Run:
         policy, after = self._train(before, checkpoint)
         policy.save_pretrained(self.directory / "policy")
         write_episodes(self.directory, {"before": before, "after": after})
-        table = success_table(before, after)
+        table = success_table({"before": before, "after": after})
         atomic_write_text(self.directory / "success.md", markdown(table) + "\n")
         self._write_video(policy)
         write_run_page(self.directory)
