@@ -1,5 +1,10 @@
 """``vla report``."""
 
+import shutil
+import subprocess
+
+import imageio.v2 as imageio
+import numpy as np
 import pytest
 
 from rllib_configs.cli import main
@@ -7,6 +12,8 @@ from rllib_configs.run.page import MAX_BYTES
 from tests.rllib_configs.run.test_page import read
 
 TASKS = ["--environment.task-id", "0", "9", "--num-episodes", "8"]
+BLUE = (98, 160, 203)
+"""Of bars: 70 % of Matplotlib's blue on white."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +44,25 @@ def test_two_evaluations_are_compared(files, tmp_path):
     assert "B (expert) against A (random): +100.0 points of success on the same 8 prompts." in texts
     assert texts[texts.index("prompts: both succeed, A alone, B alone, neither") + 1] == "0, 0, 8, 0"
     assert texts[texts.index("exact McNemar test, for prompts fixed before") + 1] == "p = 0.0078"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1200])
+def test_a_browser_draws_the_page(files, tmp_path, width):
+    """Text from the left, blue bars of the figure, and nothing that is cut at the right, on a phone's width too."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    assert main(["report", str(files / "expert.jsonl"), "--output", str(tmp_path / "page.html")]) == 0
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},1600"]
+    shot = tmp_path / "page.png"
+    command = [browser, *options, f"--screenshot={shot}", f"--user-data-dir={tmp_path / 'profile'}"]
+    subprocess.run([*command, (tmp_path / "page.html").as_uri()], check=True, capture_output=True, timeout=120)
+    pixels = imageio.imread(shot)[..., :3].astype(int)
+    assert pixels.shape[1] == width
+    assert (np.abs(pixels - BLUE).max(-1) < 8).sum() > 1000
+    assert (pixels.sum(-1) < 200).any(1).sum() > 100
+    assert (pixels[:, -8:] == pixels[0, -1]).all()
 
 
 @pytest.mark.slow
