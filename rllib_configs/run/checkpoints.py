@@ -16,6 +16,7 @@ from torch import Tensor
 
 from policies.interface import Policy, check_finite
 from policies.options import STRICT, read_typed
+from rllib_configs.run.directory import CHECKPOINTS
 from rllib_configs.run.report import CurvePoint
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.files import atomic_directory, clear_scratch, sha256_of
@@ -70,7 +71,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, kept: int) -> None:
-        self.folder = directory / "checkpoints"
+        self.folder = directory / CHECKPOINTS
         self.best = directory / BEST
         self.kept = kept
 

@@ -11,6 +11,8 @@ CONFIG_FILE = "config.json"
 """The experiment."""
 ENVIRONMENT_FILE = "environment.json"
 """What the environment says that results rest on."""
+CHECKPOINTS = "checkpoints"
+"""Folder of the checkpoints, each of which has policies of its own."""
 FILM = "before_after.mp4"
 """The same prompts before and after training."""
 
@@ -19,6 +21,14 @@ def is_run(directory: Path) -> bool:
     """Whether it is the directory of a run, whose configuration says where it is: a policy's file has the same name."""
     path = directory / CONFIG_FILE
     return path.is_file() and '"environment"' in path.read_text(errors="replace")
+
+
+def run_of(policy: Path) -> Path | None:
+    """The run that the directory of a policy belongs to: it lies in the run's, or in one of its checkpoints."""
+    folder, *further = policy.absolute().parents
+    if len(further) > 1 and further[0].name == CHECKPOINTS:
+        folder = further[1]
+    return folder if is_run(folder) else None
 
 
 def load_experiment(directory: Path) -> Experiment:

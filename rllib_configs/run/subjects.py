@@ -7,7 +7,7 @@ from pathlib import Path
 
 from policies.configured import MARKS
 from rllib_configs.config import DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
-from rllib_configs.run.directory import is_run, load_experiment
+from rllib_configs.run.directory import is_run, load_experiment, run_of
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import expanded
 
@@ -55,7 +55,7 @@ def find_subject(what: str) -> Subject:
         raise InvalidArgumentError(
             f"Expect `{EXPERT}`, `{RANDOM}`, or the directory of a run or of a policy, actually: {what}."
         )
-    run = next((parent for parent in path.absolute().parents if is_run(parent)), None)
+    run = run_of(path)
     if run is None:
         return Subject(str(path), Measurement(policy=KINDS[mark](path=str(path))))
     experiment = load_experiment(run)

@@ -20,7 +20,7 @@ from rllib_configs.run.actors import device, greedy
 from rllib_configs.run.checkpoints import POLICY, Checkpoint, Checkpoints, RunState
 from rllib_configs.run.cloning import clone_demonstrations, load_demonstrations, load_initial_policy
 from rllib_configs.run.cluster import check_address, connect
-from rllib_configs.run.directory import CONFIG_FILE, ENVIRONMENT_FILE, FILM, load_experiment, new_directory
+from rllib_configs.run.directory import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, FILM, load_experiment, new_directory
 from rllib_configs.run.evaluation import (
     EPISODES_FILE,
     Episode,
@@ -331,7 +331,7 @@ def _advice(directory: Path) -> Iterator[None]:
 
 
 def _how_to_go_on(directory: Path) -> str:
-    if any((directory / "checkpoints").glob("iteration_*")):
+    if any((directory / CHECKPOINTS).glob("iteration_*")):
         return f"Go on with: vla train --resume {directory}"
     return "Nothing is trained yet: start again."
 

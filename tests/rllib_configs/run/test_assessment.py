@@ -1,6 +1,7 @@
 """Evaluations from the command line, and what they can be of."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from policies.registry import load_policy
-from rllib_configs.config import EnvironmentConfig, Measurement, TinyPolicyConfig
+from rllib_configs.config import EnvironmentConfig, Experiment, Measurement, TinyPolicyConfig
 from rllib_configs.run.assessment import assess
 from rllib_configs.run.results import read_results
 from rllib_configs.run.subjects import find_subject
@@ -26,6 +27,17 @@ def checkpoint(tmp_path):
     offered = TABLETOP.replace(chunk_size=TinyPolicyConfig.chunk_size, history=TinyPolicyConfig.history)
     load_policy("tiny", config=offered.policy_config()).save_pretrained(tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
+
+
+@pytest.mark.parametrize(("place", "belongs"), [("policy", 1), ("checkpoints/iteration_000005/best", 1), ("a/b", 0)])
+def test_a_policy_belongs_to_the_run_that_it_lies_in(checkpoint, tmp_path, place, belongs):
+    """Or in one of whose checkpoints; a run that lies somewhere above it says nothing."""
+    run = tmp_path / "run"
+    shutil.copytree(checkpoint, run / place)
+    (run / "config.json").write_text(Experiment(environment=TABLETOP).to_json())
+    subject = find_subject(str(run / place))
+    assert subject.run == (run if belongs else None)
+    assert subject.defaults.environment == (TABLETOP if belongs else EnvironmentConfig())
 
 
 def successes(results):

@@ -17,7 +17,7 @@ from rllib_configs.config import (
     TinyPolicyConfig,
 )
 from rllib_configs.run.actors import greedy
-from rllib_configs.run.evaluation import evaluate, held_out_prompts, provenance
+from rllib_configs.run.evaluation import evaluate, held_out_prompts, provenance, starts_of
 from rllib_configs.run.train import load_experiment, train
 from rllib_configs.run.video import record
 from tests import two_arm_env
@@ -118,7 +118,7 @@ def test_a_spline_is_recorded_as_one_motion(chunk, frames):
     environment = SMALL.environment.replace(env_kwargs={"task": "open_left", "chunk": chunk})
     policy = load_policy(**SMALL.policy.load_keywords(SMALL.environment)).eval()
     torch.nn.init.zeros_(policy.action_head.mean.weight)
-    (clip,) = record(greedy(policy), environment, [Prompt(0, 5)], stride=2)
+    (clip,) = record(greedy(policy), environment, starts_of([Prompt(0, 5)]), stride=2)
     assert len(clip.frames) == frames
 
 
