@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rllib_configs.run.assessment import Stream
     from rllib_configs.run.comparison import Comparison
     from rllib_configs.run.results import Setup
-    from rllib_configs.run.statistics import Seeds
     from rllib_configs.run.subjects import Subject
 
 USAGE = """usage: vla compare A B [options]
@@ -83,41 +82,38 @@ def main(arguments: list[str]) -> None:
 
 def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
     """Compare two recipes by the training seeds that patterns name, and print how far seeds and evaluations spread."""
+    from rllib_configs.run.comparison import seeds_of
     from rllib_configs.run.statistics import points, welch_interval
 
-    a, b = (_seeds(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True))
-    for letter, seeds, pattern in (("A", a, patterns[0]), ("B", b, patterns[1])):
+    a, b = seeds_of([_streams(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True)])
+    for letter, seeds, pattern in zip("AB", (a, b), patterns, strict=True):
         rates = ", ".join(f"{each:.1%}" for each in seeds.rates)
-        print(
-            f"{letter}  mean success {seeds.mean:.1%} of {len(seeds.rates)} training seeds ({rates}), {seeds.episodes} "
-            f"episodes each: {pattern}\n"
-            f"   standard deviation {100 * seeds.spread:.1f} points; evaluation alone gives rise to "
-            f"{100 * seeds.evaluation_spread:.1f}"
-        )
+        spread = f"{100 * seeds.spread:.1f} points; evaluation alone gives rise to {100 * seeds.evaluation_spread:.1f}"
+        print(f"{letter}  mean success {seeds.mean:.1%} of {len(seeds.rates)} training seeds ({rates}): {pattern}")
+        print(f"   {seeds.episodes} episodes each; standard deviation {spread}")
     interval = welch_interval(a, b)
     shown = "no interval, because the seeds do not differ" if interval is None else points(interval)
     print(f"B - A  {100 * (b.mean - a.mean):+.1f} points, over training seeds {shown}")
 
 
-def _seeds(pattern: str, options: list[str], place: str) -> Seeds:
-    """The success rates of the files or policies that a pattern names; each policy is evaluated to the end."""
-    from rllib_configs.run.assessment import watched
+def _streams(pattern: str, options: list[str], place: str) -> list[Stream]:
+    """What a pattern names: files of results, or policies, whose evaluation begins."""
     from rllib_configs.run.comparison import recorded
-    from rllib_configs.run.statistics import Seeds
 
-    paths = sorted(glob(str(expanded(pattern))))
+    paths = [Path(each) for each in sorted(glob(str(expanded(pattern))))]
     if len(paths) < 2:
-        raise InvalidArgumentError(f"Expect a pattern of at least two training seeds, actually: {pattern}, of {paths}.")
-    outcomes = []
-    for path in map(Path, paths):
-        evaluation = (
-            recorded(path) if path.is_file() else _begin(*_parse(str(path), options, None), f"{place}-{path.name}")
+        raise InvalidArgumentError(
+            f"Expect a pattern of at least two training seeds, actually: {pattern}, which names {len(paths)}."
         )
-        results = watched(evaluation.results, len(evaluation.prompts))
-        outcomes.append([each.episode.success for each in results if each.episode is not None])
-    if len(set(map(len, outcomes))) > 1:
-        raise InvalidArgumentError(f"Expect as many episodes of each seed, actually: {[*map(len, outcomes)]}.")
-    return Seeds(tuple(sum(each) / len(each) for each in outcomes), len(outcomes[0]))
+    files = [path for path in paths if path.is_file()]
+    if files and (options or len(files) < len(paths)):
+        raise InvalidArgumentError(f"Expect files of results without options and policies, actually: {files[0]}.")
+    if files:
+        return [recorded(path) for path in files]
+    acting = [_parse(str(path), options, None) for path in paths]
+    if acting[0][1].films:
+        raise InvalidArgumentError("Expect `films` with two actors, actually: training seeds of recipes.")
+    return [_begin(*each, f"{place}-{path.name}") for each, path in zip(acting, paths, strict=True)]
 
 
 def _parse(name: str, options: list[str], other: Stream | None) -> tuple[Subject, Compared]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rllib_configs.run.assessment import Stream, watched
 from rllib_configs.run.evaluation import Episode, starts_of
 from rllib_configs.run.results import Result, Setup, read_results
-from rllib_configs.run.statistics import Pairs, SequentialTest
+from rllib_configs.run.statistics import Pairs, Seeds, SequentialTest
 from vla_envs.errors import InvalidArgumentError, WorkerError
 from vla_envs.group import GroupStart
 from vla_envs.spec import Prompt
@@ -74,6 +74,30 @@ def compare(a: Stream, b: Stream, stop_early: bool = True) -> Comparison:
     if not test.n:
         raise WorkerError(f"None of the {len(one)} prompts gave a valid episode of both.")
     return Comparison(one, other, test)
+
+
+def seeds_of(recipes: Sequence[Sequence[Stream]]) -> list[Seeds]:
+    """How often the training seeds of recipes succeed, each on the same prompts; all evaluations run to their ends.
+
+    Raises:
+        InvalidArgumentError: evaluations of other prompts or another environment.
+        WorkerError: prompts without a valid episode, so that the rates are not of the same number of episodes.
+    """
+    first = recipes[0][0]
+    for each in (stream for streams in recipes for stream in streams):
+        _check_same_prompts(first, each)
+    return [Seeds(tuple(map(_rate, streams)), len(first.prompts)) for streams in recipes]
+
+
+def _rate(stream: Stream) -> float:
+    """The success rate over all prompts."""
+    episodes = [each.episode for each in watched(stream.results, len(stream.prompts)) if each.episode is not None]
+    if len(episodes) < len(stream.prompts):
+        lacking = len(stream.prompts) - len(episodes)
+        raise WorkerError(
+            f"{lacking} of the {len(stream.prompts)} prompts gave no valid episode of {stream.setup.actor}."
+        )
+    return sum(each.success for each in episodes) / len(episodes)
 
 
 def recorded(path: Path) -> Stream:

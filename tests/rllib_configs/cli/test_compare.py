@@ -50,10 +50,22 @@ def test_recipes_are_compared_by_their_training_seeds(files, capsys):
     (files / "good_random0.jsonl").unlink()
     assert main(["compare", str(files / "bad_*"), str(files / "good_*")]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("A  mean success 50.0% of 2 training seeds (100.0%, 0.0%), 8 episodes each: ")
-    assert printed[1] == "   standard deviation 70.7 points; evaluation alone gives rise to 0.0"
+    assert printed[0].startswith("A  mean success 50.0% of 2 training seeds (100.0%, 0.0%): ")
+    assert printed[1] == "   8 episodes each; standard deviation 70.7 points; evaluation alone gives rise to 0.0"
     assert printed[2].startswith("B  mean success 100.0% of 2 training seeds")
     assert printed[4].startswith("B - A  +50.0 points, over training seeds [-")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"), [(["--films", "1"], "files of results without options"), ([], "of the same prompts")]
+)
+def test_seeds_that_cannot_be_compared_are_refused(files, capsys, tmp_path, options, problem):
+    """Options have no effect on files, and rates over other prompts say nothing."""
+    fewer = tmp_path / "other.jsonl"
+    assert main(["evaluate", "expert", *TASKS, "--num-episodes", "4", "--output", str(fewer)]) == 0
+    shutil.copy(fewer, tmp_path / "other2.jsonl")
+    assert main(["compare", str(files / "*.jsonl"), str(tmp_path / "oth*"), *options]) == 1
+    assert problem in capsys.readouterr().err
 
 
 def test_a_recipe_has_several_seeds(files, capsys):
