@@ -66,11 +66,9 @@ def main(arguments: list[str]) -> None:
     if all(recordings) and options:
         raise InvalidArgumentError(f"Expect no options with two files, actually: {' '.join(options)}.")
     known = next((each for each in recordings if each is not None), None)
-    acting = {
-        place: _parse(name, options, known)
-        for place, name, recording in zip("ab", (one, other), recordings, strict=True)
-        if recording is None
-    }
+    names = [name for name, recording in zip((one, other), recordings, strict=True) if recording is None]
+    parsed = iter(_parse(names, options, known))
+    acting = {place: next(parsed) for place, recording in zip("ab", recordings, strict=True) if recording is None}
     if len(acting) == 1 and any(asked.films for _, asked in acting.values()):
         raise InvalidArgumentError("Expect `films` with two actors, actually: a file, whose actor is not run.")
     a, b = (recording or _begin(*acting[place], place) for place, recording in zip("ab", recordings, strict=True))
@@ -110,21 +108,32 @@ def _streams(pattern: str, options: list[str], place: str) -> list[Stream]:
         raise InvalidArgumentError(f"Expect files of results without options and policies, actually: {files[0]}.")
     if files:
         return [recorded(path) for path in files]
-    acting = [_parse(str(path), options, None) for path in paths]
+    acting = _parse([*map(str, paths)], options, None)
     if acting[0][1].films:
         raise InvalidArgumentError("Expect `films` with two actors, actually: training seeds of recipes.")
     return [_begin(*each, f"{place}-{path.name}") for each, path in zip(acting, paths, strict=True)]
 
 
-def _parse(name: str, options: list[str], other: Stream | None) -> tuple[Subject, Compared]:
-    """An actor and how it is evaluated: from as many prompts as the other's file has if nothing else is said."""
+def _parse(names: Sequence[str], options: list[str], other: Stream | None) -> list[tuple[Subject, Compared]]:
+    """Actors and how each is evaluated: in the environment of the first policy among them, if nothing else is said.
+
+    Beside a file it is that of the file, and there are as many prompts as the file has.
+    """
+    from rllib_configs.run.comparison import world_of
     from rllib_configs.run.subjects import find_subject
 
-    subject = find_subject(name)
-    default = Compared(**vars(subject.defaults))
-    if other is not None:
-        default = default.replace(num_episodes=len(other.prompts), split=other.setup.split)
-    return subject, parse_assessment(f"vla compare {name} ...", subject, default, options)
+    subjects = [find_subject(name) for name in names]
+    lead = next((each for each in subjects if each.is_policy), None)
+    asked = []
+    for subject in subjects:
+        spoken_for = subject if subject.is_policy else lead or subject
+        default = Compared(**vars(spoken_for.defaults))
+        if other is not None:
+            default = default.replace(num_episodes=len(other.prompts), split=other.setup.split, train_ok=True)
+        if other is not None and subject.run is None:
+            default = default.replace(environment=world_of(other.setup, default.environment))
+        asked.append((subject, parse_assessment(f"vla compare {subject.name} ...", spoken_for, default, options)))
+    return asked
 
 
 def _begin(subject: Subject, asked: Compared, place: str) -> Stream:
@@ -164,9 +173,9 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
         f"B  {rate([each for _, _, each in comparison.episodes])}: {b.actor}",
         *differences(a, b),
         f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
-        f"whenever one stops         {points(test.interval())}, {decision}, evidence {test.evidence:.3g}",
+        f"whenever one stops         {points(test.interval())}, {decision}, evidence {test.evidence:.3g} (20 decides)",
         f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
-        f"So many prompts resolve differences of {100 * resolution(pairs):.0f} points (80 % power).",
+        f"{pairs.n} prompts show differences of {100 * resolution(pairs):.0f} points with a power of 80 %.",
         *_flipped(comparison),
     ]
 

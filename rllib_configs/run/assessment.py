@@ -49,6 +49,7 @@ def stage(subject: Subject, assessment: Assessment) -> Stage:
     Raises:
         InvalidArgumentError: options that contradict each other or the subject.
     """
+    assessment.environment.check_registered()
     environment = environment_of(subject, assessment)
     prompts = held_out_prompts(environment, assessment.split, assessment.num_episodes, assessment.train_ok)
     return Stage(actor_of(subject, assessment, environment), environment, prompts)
@@ -115,10 +116,13 @@ def actor_of(subject: Subject, assessment: Assessment, environment: EnvironmentC
 def _setup(subject: Subject, assessment: Measurement, environment: EnvironmentConfig) -> Setup:
     # That the expert acts by a wrapper is no difference of the worlds.
     world = {**dataclasses.asdict(environment), "wrappers": assessment.environment.wrappers}
+    options = {**json.loads(assessment.policy.to_json()), "path": None} if subject.is_policy else None
     return Setup(
         vla_envs=__version__,
         actor=subject.name,
         sha256=_sha256(Path(subject.name)) if subject.is_policy else None,
+        policy=options,
+        protocol=assessment.protocol,
         temperature=assessment.temperature,
         sampling_seed=assessment.seed,
         split=assessment.split,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rllib_configs.config import EnvironmentConfig
 from rllib_configs.run.assessment import Stream, watched
 from rllib_configs.run.evaluation import Episode, starts_of
 from rllib_configs.run.results import Result, Setup, read_results
@@ -116,6 +119,13 @@ def paired(a: Sequence[Result], b: Sequence[Result]) -> list[tuple[Prompt, Episo
     """The prompts of results of the same prompts on which both have a valid episode, with these."""
     both = [(one.prompt, one.episode, other.episode) for one, other in zip(a, b, strict=True)]
     return [(prompt, one, other) for prompt, one, other in both if one is not None and other is not None]
+
+
+def world_of(setup: Setup, environment: EnvironmentConfig) -> EnvironmentConfig:
+    """The environment in which the episodes of a setup happened, with what an actor observes left as it is."""
+    known = {each.name for each in dataclasses.fields(EnvironmentConfig)} - {*OBSERVED}
+    world = {key: value for key, value in setup.environment.items() if key in known}
+    return EnvironmentConfig.from_fields({**json.loads(environment.to_json()), **world})
 
 
 def differences(a: Setup, b: Setup) -> list[str]:

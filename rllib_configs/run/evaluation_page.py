@@ -93,6 +93,8 @@ def _film(path: Path) -> list[str]:
 
 def _flipped(comparison: Comparison) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("task", "initial state", "succeeds", "control steps")]
+    if not comparison.flipped:
+        rows.append(("none", "", "", ""))
     for prompt, one, other in comparison.flipped:
         winner, name = (one, "A") if one.success else (other, "B")
         rows.append((winner.task, str(prompt.init_state_id), name, str(winner.steps)))

@@ -31,6 +31,10 @@ class Setup:
     """Directory of the policy, ``expert`` or ``random``."""
     sha256: str | None
     """Of the policy's files; None for other actors."""
+    policy: dict[str, Any] | None
+    """How the policy is hosted: its options without its directory; None for other actors."""
+    protocol: str | None
+    """Code base whose evaluation is followed."""
     temperature: float | None
     """At which actions are sampled; None takes the most probable ones."""
     sampling_seed: int

@@ -75,9 +75,9 @@ def test_a_recipe_has_several_seeds(files, capsys):
 
 
 def test_an_actor_is_evaluated_on_the_prompts_of_a_file(files, capsys):
-    """As many, and of the environment that is asked for."""
+    """As many, and in its environment."""
     capsys.readouterr()
-    assert main(["compare", str(files / "random.jsonl"), "random", *TASKS]) == 0
+    assert main(["compare", str(files / "random.jsonl"), "random"]) == 0
     assert "both 0, A alone 0, B alone 0, neither 8" in capsys.readouterr().out
 
 
@@ -85,7 +85,7 @@ def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     """Both files hold what was run, and can be gone on with."""
     command = ["compare", "random", "expert", *TASKS, "--num-envs", "4", "--output", str(tmp_path / "out")]
     assert main(command) == 0
-    assert "certain after 20 prompts, evidence 20.2" in capsys.readouterr().out
+    assert "certain after 20 prompts, evidence 20.2 (20 decides)" in capsys.readouterr().out
     assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [20, 20]
 
 

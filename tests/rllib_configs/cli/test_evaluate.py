@@ -76,6 +76,13 @@ class TestProtocol:
         assert asked.environment.env_kwargs == {"suite": "libero_10", "settle_steps": 10}
         assert (asked.split, asked.train_ok) == ("all", True)
 
+    def test_a_keyword_of_another_environment_is_named(self, capsys):
+        """Where the id was forgotten, as where it contradicts the protocol."""
+        command = ["evaluate", "expert", "--environment.env-kwargs", "suite=libero_object"]
+        for options in ([], ["--protocol", "rlinf", "--environment.id", "VLA-Tabletop-v0"]):
+            assert main([*command, *options]) == 1
+            assert re.search("option .*`suite`.*VLA-Tabletop-v0", capsys.readouterr().err)
+
     def test_other_options_still_decide(self):
         """As over every default."""
         asked = self.parse(find_subject("expert"), "--protocol", "openvla", "--environment.image-size", "64")

@@ -68,6 +68,18 @@ def test_a_checkpoint_of_no_run_is_evaluated(checkpoint):
     assert results == assess(subject, assessment)
 
 
+def test_a_policy_that_is_hosted_otherwise_is_another_actor(checkpoint, tmp_path):
+    """Its files are the same, and its answers are not."""
+    subject = find_subject(str(checkpoint))
+    asked = subject.defaults.replace(environment=TABLETOP, num_episodes=2, output=str(tmp_path / "results.jsonl"))
+    (result, _) = assess(subject, asked)
+    assert result.setup.policy["kind"] == "tiny"
+    file = tmp_path / "results.jsonl"
+    file.write_text(file.read_text().replace('"kind":"tiny"', '"kind":"openvla"'))
+    with pytest.raises(InvalidArgumentError, match="policy="):
+        assess(subject, asked)
+
+
 def test_the_setup_says_how_actions_were_chosen(checkpoint):
     """Temperature and seed."""
     subject = find_subject(str(checkpoint))

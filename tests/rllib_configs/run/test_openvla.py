@@ -162,3 +162,16 @@ def test_one_command_evaluates_a_checkpoint_on_libero(libero_assets, random_chec
     assert (one.episode.steps, other.prompt) == (16, (7, 1))
     assert one.setup.environment["image_size"] == 256
     assert one.setup.sha256 is not None
+
+
+@pytest.mark.usefixtures("libero_assets")
+@pytest.mark.libero
+def test_a_checkpoint_is_compared_with_chance(random_checkpoint, tmp_path, capsys):
+    """In the same environment, though only one of them has options of a policy."""
+    follow = ["--protocol", "openvla_oft", "--policy.kind", "openvla_oft", "--output", str(tmp_path / "out")]
+    less = ["--environment.task-id", "0", "--num-episodes", "2", "--environment.max-episode-steps", "8"]
+    assert main(["compare", str(random_checkpoint), "random", *follow, *less]) == 0
+    assert "both 0, A alone 0, B alone 0, neither 2" in capsys.readouterr().out
+    setups = [read_results(tmp_path / "out" / f"{each}.jsonl")[0].setup for each in "ab"]
+    assert [each.policy and each.policy["kind"] for each in setups] == ["openvla_oft", None]
+    assert [each.protocol for each in setups] == ["openvla_oft"] * 2

@@ -11,7 +11,7 @@ from vla_envs.spec import Prompt
 
 PROMPTS = [Prompt(task, state) for state in range(3) for task in range(2)]
 ENVIRONMENT = {"id": "VLA-Libero-v0", "versions": {"mujoco": "3.3.7"}}
-SETUP = Setup("0.2.0", "runs/a/policy", "ab12", None, 0, "eval", 2, ENVIRONMENT)
+SETUP = Setup("0.2.0", "runs/a/policy", "ab12", {"kind": "tiny"}, None, None, 0, "eval", 2, ENVIRONMENT)
 
 
 def episode(index: int) -> Episode:
