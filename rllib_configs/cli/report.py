@@ -18,7 +18,7 @@ class Arguments:
 
     what: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """The directory of a run that has ended, a file that ``vla evaluate --output`` has written, or two such files,
-    which are compared."""
+    which are compared; the directory that ``vla compare --output`` has written names both."""
     output: Path | None = None
     """The page; None writes report.html beside what it shows."""
 
@@ -28,11 +28,13 @@ def main(arguments: list[str]) -> None:
     given = tyro.cli(Arguments, args=arguments, prog="vla report")
     if len(given.what) not in (1, 2):
         raise InvalidArgumentError(f"Expect a run, or one or two files of results, actually: {len(given.what)} names.")
-    first = given.what[0]
+    pair = tuple(given.what[0] / f"{each}.jsonl" for each in "ab")
+    what = pair if len(given.what) == 1 and all(each.is_file() for each in pair) else given.what
+    first = what[0]
     output = given.output or (first if first.is_dir() else first.parent) / "report.html"
     check_output(output)
-    if len(given.what) == 2:
-        _compare(given.what, output)
+    if len(what) == 2:
+        _compare(what, output)
     elif first.is_dir():
         from rllib_configs.run.run_page import write_run_page
 
