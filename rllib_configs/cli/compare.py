@@ -66,16 +66,16 @@ def main(arguments: list[str]) -> None:
     if all(recordings) and options:
         raise InvalidArgumentError(f"Expect no options with two files, actually: {' '.join(options)}.")
     known = next((each for each in recordings if each is not None), None)
-    names = [name for name, recording in zip((one, other), recordings, strict=True) if recording is None]
-    parsed = iter(_parse(names, options, known))
-    acting = {place: next(parsed) for place, recording in zip("ab", recordings, strict=True) if recording is None}
-    if len(acting) == 1 and any(asked.films for _, asked in acting.values()):
+    acting = _parse([name for name, each in zip((one, other), recordings, strict=True) if each is None], options, known)
+    films = any(asked.films for _, asked in acting)
+    if films and len(acting) == 1:
         raise InvalidArgumentError("Expect `films` with two actors, actually: a file, whose actor is not run.")
-    a, b = (recording or _begin(*acting[place], place) for place, recording in zip("ab", recordings, strict=True))
+    waiting = iter(acting)
+    a, b = (each or _begin(*next(waiting), place) for place, each in zip("ab", recordings, strict=True))
     comparison = compare(a, b, stop_early=not all(recordings))
     print("\n".join(lines(comparison, a.setup, b.setup)))
-    if len(acting) == 2:
-        _film(comparison, list(acting.values()))
+    if films:
+        _film(comparison, a, b, acting[0][1])
 
 
 def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
@@ -148,15 +148,14 @@ def _begin(subject: Subject, asked: Compared, place: str) -> Stream:
     return stream(subject, asked)
 
 
-def _film(comparison: Comparison, sides: Sequence[tuple[Subject, Compared]]) -> None:
+def _film(comparison: Comparison, a: Stream, b: Stream, asked: Compared) -> None:
     """Film the first prompts with different outcomes, as many as ``--films`` says."""
     from rllib_configs.run.play import FLIPPED, film_both
 
-    (_, asked), _ = sides
     starts = comparison.flipped_starts[: asked.films]
-    if starts and asked.output is not None:
+    if starts and a.stage and b.stage and asked.output:
         path = expanded(asked.output) / FLIPPED
-        film_both(sides, starts, path)
+        film_both(a.stage, b.stage, starts, path)
         print(f"film in {path}")
 
 
@@ -166,14 +165,14 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
     from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolution
 
     pairs, test = comparison.pairs, comparison.test
+    evidence = f"evidence {test.evidence:.3g} (20 decides)"
     counts = f"both {pairs.both}, A alone {pairs.only_a}, B alone {pairs.only_b}, neither {pairs.neither}"
-    decision = f"certain after {test.decided_at} prompts" if test.decided_at else "not certain"
     return [
         f"A  {rate([each for _, each, _ in comparison.episodes])}: {a.actor}",
         f"B  {rate([each for _, _, each in comparison.episodes])}: {b.actor}",
         *differences(a, b),
         f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
-        f"whenever one stops         {points(test.interval())}, {decision}, evidence {test.evidence:.3g} (20 decides)",
+        f"whenever one stops         {points(test.interval())}, {test.verdict}, {evidence}",
         f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
         f"{pairs.n} prompts show differences of {100 * resolution(pairs):.0f} points with a power of 80 %.",
         *_flipped(comparison),

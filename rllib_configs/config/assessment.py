@@ -55,7 +55,7 @@ class Assessment(Options):
 
 @dataclass(frozen=True)
 class Measurement(Assessment):
-    """Measure how often an actor succeeds, on initial states that training never sees."""
+    """An assessment whose successes are counted, and whose episodes a file can hold."""
 
     num_envs: PositiveInt = 32
     """Number of environments side by side; ``environment.num_workers`` spreads them over processes."""

@@ -15,15 +15,22 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rllib_configs.config import Assessment, EnvironmentConfig, Experiment, Measurement
 from rllib_configs.run.actors import Actor, device, greedy, idle, sampled, uniform
 from rllib_configs.run.cloning import load_fitting_policy
-from rllib_configs.run.evaluation import ATTEMPTS, batches, held_out_prompts, provenance
+from rllib_configs.run.evaluation import batches, check_any_valid, held_out_prompts, provenance
 from rllib_configs.run.results import Result, ResultsFile, Setup
 from rllib_configs.run.subjects import EXPERT, Subject
 from vla_envs import __version__
-from vla_envs.errors import WorkerError
 from vla_envs.files import sha256_of
 from vla_envs.spec import Prompt
 
 T = TypeVar("T")
+
+
+class Stage(NamedTuple):
+    """What an evaluation runs: who acts, where, and from which starts."""
+
+    actor: Actor
+    environment: EnvironmentConfig
+    prompts: list[Prompt]
 
 
 class Stream(NamedTuple):
@@ -33,14 +40,8 @@ class Stream(NamedTuple):
     setup: Setup
     results: Iterator[Result]
     """One for each prompt, in order."""
-
-
-class Stage(NamedTuple):
-    """What an evaluation runs: who acts, where, and from which starts."""
-
-    actor: Actor
-    environment: EnvironmentConfig
-    prompts: list[Prompt]
+    stage: Stage | None = None
+    """What runs; None where the results are those of a file."""
 
 
 def stage(subject: Subject, assessment: Assessment) -> Stage:
@@ -61,7 +62,7 @@ def stream(subject: Subject, assessment: Measurement) -> Stream:
     Raises:
         InvalidArgumentError: options that contradict each other or the subject, or a file of another evaluation.
     """
-    actor, environment, prompts = stage(subject, assessment)
+    staged = actor, environment, prompts = stage(subject, assessment)
     setup = _setup(subject, assessment, environment)
     file = ResultsFile(None if assessment.output is None else Path(assessment.output), setup, prompts)
 
@@ -70,7 +71,7 @@ def stream(subject: Subject, assessment: Measurement) -> Stream:
         for batch in batches(actor, environment, prompts, assessment.num_envs, first=len(file.results)):
             yield from file.append(batch)
 
-    return Stream(prompts, setup, results())
+    return Stream(prompts, setup, results(), staged)
 
 
 def assess(subject: Subject, assessment: Measurement) -> list[Result]:
@@ -82,8 +83,7 @@ def assess(subject: Subject, assessment: Measurement) -> list[Result]:
     """
     evaluation = stream(subject, assessment)
     results = list(watched(evaluation.results, len(evaluation.prompts)))
-    if not any(each.episode for each in results):
-        raise WorkerError(f"None of the {len(results)} prompts gave a valid episode in {ATTEMPTS} attempts.")
+    check_any_valid([each.episode for each in results])
     return results
 
 

@@ -278,7 +278,8 @@ def _disturbed(
         actions = answer(expert)
         if len(rows) % stage.chunk_size == 0:
             error[:3] = bc.noise * rng.standard_normal(3)
-            error[3:6] = bc.rotation_noise * rng.standard_normal(3) if bc.rotation_noise else 0.0
+            if bc.rotation_noise:  # else nothing is drawn, so that a seed keeps its demonstrations
+                error[3:6] = bc.rotation_noise * rng.standard_normal(3)
         rows.append((observation, actions))
         return (actions[0] + error)[None]
 

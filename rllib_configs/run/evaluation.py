@@ -128,11 +128,20 @@ def evaluate(actor: Actor, environment: EnvironmentConfig, prompts: Sequence[Pro
     """
     episodes = [episode for batch in batches(actor, environment, prompts, num_envs) for episode in batch]
     without = [prompt for prompt, episode in zip(prompts, episodes, strict=True) if episode is None]
-    if len(without) == len(prompts):
-        raise WorkerError(f"None of the {len(prompts)} prompts gave a valid episode in {ATTEMPTS} attempts.")
+    check_any_valid(episodes)
     for prompt in without:
         _log.warning("%s gave no valid episode in %d attempts: it is not in the results.", prompt, ATTEMPTS)
     return [episode for episode in episodes if episode is not None]
+
+
+def check_any_valid(episodes: Sequence[Episode | None]) -> None:
+    """Raise where no prompt gave a valid episode.
+
+    Raises:
+        WorkerError: none did.
+    """
+    if not any(episodes):
+        raise WorkerError(f"None of the {len(episodes)} prompts gave a valid episode in {ATTEMPTS} attempts.")
 
 
 def batches(

@@ -73,13 +73,12 @@ def _steps(named: Mapping[str, Sequence[Episode]]) -> Figure:
 
 def _difference(comparison: Comparison) -> list[tuple[str, str]]:
     pairs, test = comparison.pairs, comparison.test
-    decision = f"certain after {test.decided_at} prompts" if test.decided_at else "not certain"
     (low, high), (always_low, always_high) = difference_interval(pairs), test.interval()
     return [
         ("", "value"),
         ("prompts: both succeed, A alone, B alone, neither", ", ".join(map(str, pairs))),
         ("95 % interval, whenever one stops", f"{100 * always_low:+.1f} to {100 * always_high:+.1f} points"),
-        ("sequential test at the 5 % level", f"{decision}, evidence {test.evidence:.3g}"),
+        ("sequential test at the 5 % level", f"{test.verdict}, evidence {test.evidence:.3g}"),
         ("95 % interval, for prompts fixed before", f"{100 * low:+.1f} to {100 * high:+.1f} points"),
         ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
         ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import gymnasium as gym
 
 from rllib_configs.config import Assessment
-from rllib_configs.run.assessment import stage
+from rllib_configs.run.assessment import Stage, stage
 from rllib_configs.run.evaluation import starts_of
 from rllib_configs.run.subjects import Subject
 from rllib_configs.run.video import record, write_grid
@@ -30,12 +30,9 @@ def film(subject: Subject, assessment: Assessment, stride: int, path: Path) -> l
     return [clip.success for clip in clips]
 
 
-def film_both(sides: Sequence[tuple[Subject, Assessment]], starts: Sequence[GroupStart], path: Path) -> None:
-    """Write a film of the same starts, of the first subject above and the second below."""
-    rows = []
-    for label, (subject, assessment) in zip("AB", sides, strict=True):
-        actor, environment, _ = stage(subject, assessment)
-        rows.append((label, record(actor, environment, starts, FILM_STRIDE)))
+def film_both(a: Stage, b: Stage, starts: Sequence[GroupStart], path: Path) -> None:
+    """Write a film of the same starts, of the first actor above and the second below."""
+    rows = [(label, record(each.actor, each.environment, starts, FILM_STRIDE)) for label, each in (("A", a), ("B", b))]
     write_grid(rows, path)
 
 

@@ -223,6 +223,11 @@ class SequentialTest:
         """What a stake of 1 has become, the e-value."""
         return sum(math.exp(min(each, 700.0)) for each in self._log_wealth.values()) / 2
 
+    @property
+    def verdict(self) -> str:
+        """Whether the difference is certain, in words."""
+        return f"certain after {self.decided_at} prompts" if self.decided_at else "not certain"
+
     def update(self, a: bool, b: bool) -> None:
         """Take the outcomes of the two policies on the next prompt."""
         outcome, bet = int(b) - int(a), self._bet()

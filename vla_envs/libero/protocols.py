@@ -25,7 +25,7 @@ class Protocol:
     Attributes:
         max_episode_steps: suite -> step limit of an episode, settle steps excluded.
         settle_steps: control steps between an initial state and the first observation.
-        source: the file and the revision that say so.
+        source: the repository and its files that say so.
     """
 
     max_episode_steps: Mapping[str, int]
