@@ -25,7 +25,7 @@ class Protocol:
     Attributes:
         max_episode_steps: suite -> step limit of an episode, settle steps excluded.
         settle_steps: control steps between an initial state and the first observation.
-        source: the repository and its files that say so.
+        source: the repository at a revision, and the files that say so.
     """
 
     max_episode_steps: Mapping[str, int]
@@ -48,19 +48,21 @@ class Protocol:
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
-        "openvla": Protocol(OFFICIAL_STEPS, 10, "openvla/openvla experiments/robot/libero/run_libero_eval.py"),
-        "openvla_oft": Protocol(OFFICIAL_STEPS, 10, "moojink/openvla-oft experiments/robot/libero/run_libero_eval.py"),
-        "openpi": Protocol(OFFICIAL_STEPS, 10, "Physical-Intelligence/openpi examples/libero/main.py"),
+        "openvla": Protocol(OFFICIAL_STEPS, 10, "openvla/openvla@c8f03f4 experiments/robot/libero/run_libero_eval.py"),
+        "openvla_oft": Protocol(
+            OFFICIAL_STEPS, 10, "moojink/openvla-oft@213c5ff experiments/robot/libero/run_libero_eval.py"
+        ),
+        "openpi": Protocol(OFFICIAL_STEPS, 10, "Physical-Intelligence/openpi@15a9616 examples/libero/main.py"),
         "lerobot": Protocol(
-            {**OFFICIAL_STEPS, "libero_spatial": 280}, 10, "huggingface/lerobot src/lerobot/envs/libero.py"
+            {**OFFICIAL_STEPS, "libero_spatial": 280}, 10, "huggingface/lerobot@7427f31 src/lerobot/envs/libero.py"
         ),
         "simplevla_rl": Protocol(
-            dict.fromkeys(OFFICIAL_STEPS, 512), 10, "PRIME-RL/SimpleVLA-RL verl/workers/rollout/rob_rollout.py"
+            dict.fromkeys(OFFICIAL_STEPS, 512), 10, "PRIME-RL/SimpleVLA-RL@7c51662 verl/workers/rollout/rob_rollout.py"
         ),
         "rlinf": Protocol(
             {**dict.fromkeys(OFFICIAL_STEPS, 512), "libero_spatial": 240, "libero_object": 240, "libero_goal": 320},
             15,
-            "RLinf/RLinf rlinf/envs/libero/libero_env.py, examples/embodiment/config/env/*.yaml",
+            "RLinf/RLinf@a3816b5 rlinf/envs/libero/libero_env.py, examples/embodiment/config/env/*.yaml",
         ),
     }
 )
