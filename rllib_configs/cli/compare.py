@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeInt
 
-from rllib_configs.cli.evaluate import rate
+from rllib_configs.cli.evaluate import advice, caveats, rate
 from rllib_configs.cli.options import parse_assessment
 from rllib_configs.config import Measurement
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import check_writable, expanded
+from vla_envs.files import atomic_write_text, check_writable, expanded
 
 if TYPE_CHECKING:
     from rllib_configs.run.assessment import Stream
@@ -70,12 +70,16 @@ def main(arguments: list[str]) -> None:
     films = any(asked.films for _, asked in acting)
     if films and len(acting) == 1:
         raise InvalidArgumentError("Expect `films` with two actors, actually: a file, whose actor is not run.")
+    output = acting[0][1].output if acting else None
     waiting = iter(acting)
-    a, b = (each or _begin(*next(waiting), place) for place, each in zip("ab", recordings, strict=True))
-    comparison = compare(a, b, stop_early=not all(recordings))
-    print("\n".join(lines(comparison, a.setup, b.setup)))
-    if films:
-        _film(comparison, a, b, acting[0][1])
+    with advice(output):
+        a, b = (each or _begin(*next(waiting), place) for place, each in zip("ab", recordings, strict=True))
+        if output is not None:
+            _copy([Path(name) if each else None for name, each in zip((one, other), recordings, strict=True)], output)
+        comparison = compare(a, b, stop_early=not all(recordings))
+        print("\n".join(lines(comparison, a.setup, b.setup)))
+        if films:
+            _film(comparison, a, b, acting[0][1])
 
 
 def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
@@ -148,6 +152,14 @@ def _begin(subject: Subject, asked: Compared, place: str) -> Stream:
     return stream(subject, asked)
 
 
+def _copy(files: Sequence[Path | None], output: str) -> None:
+    """Copy what was given as a file to its place in the directory, where ``vla report`` finds both."""
+    for place, path in zip("ab", files, strict=True):
+        copy = expanded(output) / f"{place}.jsonl"
+        if path is not None and copy.resolve() != expanded(path).resolve():
+            atomic_write_text(copy, expanded(path).read_text())
+
+
 def _film(comparison: Comparison, a: Stream, b: Stream, asked: Compared) -> None:
     """Film the first prompts with different outcomes, as many as ``--films`` says."""
     from rllib_configs.run.play import FLIPPED, film_both
@@ -175,6 +187,7 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
         f"whenever one stops         {points(test.interval())}, {test.verdict}, {evidence}",
         f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
         f"{pairs.n} prompts show differences of {100 * resolution(pairs):.0f} points with a power of 80 %.",
+        *caveats(a),
         *_flipped(comparison),
     ]
 

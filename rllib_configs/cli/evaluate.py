@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rllib_configs.cli.options import check_output, parse_assessment
 from rllib_configs.config import Sweep
+from rllib_configs.run.interruption import Stopped
 
 if TYPE_CHECKING:
     from rllib_configs.run.evaluation import Episode
-    from rllib_configs.run.results import Result
+    from rllib_configs.run.results import Result, Setup
     from rllib_configs.run.subjects import Subject
 
 USAGE = """usage: vla evaluate WHAT [options]
@@ -34,12 +36,34 @@ def main(arguments: list[str]) -> None:
     subject = find_subject(what)
     asked = parse_assessment(f"vla evaluate {what}", subject, Sweep(**vars(subject.defaults)), options)
     check_output(None if asked.output is None else Path(asked.output))
-    if asked.perturb:
-        print_sweep(subject, asked)
-    else:
-        from rllib_configs.run.assessment import assess
+    with advice(asked.output):
+        if asked.perturb:
+            print_sweep(subject, asked)
+        else:
+            from rllib_configs.run.assessment import assess
 
-        print_rates(assess(subject, asked))
+            results = assess(subject, asked)
+            print_rates(results)
+            for line in caveats(results[0].setup):
+                print(line)
+
+
+@contextmanager
+def advice(output: str | None) -> Iterator[None]:
+    """Say how an evaluation goes on that a signal has ended."""
+    try:
+        yield
+    except Stopped as stopped:
+        kept = f"The same command goes on with {output}." if output else "Nothing is kept without --output."
+        raise Stopped(stopped.number, kept) from None
+
+
+def caveats(setup: Setup) -> list[str]:
+    """What has to be said beside the success rate, a line each."""
+    stand_ins = setup.environment.get("stand_ins", ())
+    if not stand_ins:
+        return []
+    return [f"{len(stand_ins)} stand-ins for files of the assets: images are not the official ones."]
 
 
 def print_rates(results: Sequence[Result]) -> None:

@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from rich.console import Console
@@ -23,6 +25,8 @@ from vla_envs.files import sha256_of
 from vla_envs.spec import Prompt
 
 T = TypeVar("T")
+LOG_INTERVAL = 30.0
+"""Seconds between two lines about progress where there is no terminal."""
 
 
 class Stage(NamedTuple):
@@ -88,10 +92,17 @@ def assess(subject: Subject, assessment: Measurement) -> list[Result]:
 
 
 def watched(results: Iterable[T], total: int) -> Iterator[T]:
-    """The same, with a bar that shows how many there are and how long the others will take."""
+    """The same, with a bar that shows how many there are and how long the others will take; in a log, lines."""
     columns = (TextColumn("episodes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as progress:
-        yield from progress.track(results, total=total)
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, transient=True, console=console, disable=not console.is_terminal) as progress:
+        bar, told = progress.add_task("", total=total), monotonic()
+        for done, each in enumerate(results, 1):
+            progress.update(bar, completed=done)
+            if not console.is_terminal and monotonic() - told >= LOG_INTERVAL:
+                left, told = progress.tasks[bar].time_remaining or 0.0, monotonic()
+                console.print(f"{done} of {total} episodes, {timedelta(seconds=round(left))} left", soft_wrap=True)
+            yield each
 
 
 def environment_of(subject: Subject, assessment: Assessment) -> EnvironmentConfig:

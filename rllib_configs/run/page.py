@@ -22,6 +22,7 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; border-bottom: 1px solid #8886; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; } th, td { padding: .25rem .75rem; text-align: left; vertical-align: top; }
+td { overflow-wrap: anywhere; }
 tr + tr > * { border-top: 1px solid #8884; } tr:last-child > td { font-weight: 600; }
 table.plain tr:last-child > td { font-weight: inherit; }
 td + td, th + th { font-variant-numeric: tabular-nums; }

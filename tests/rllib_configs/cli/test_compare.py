@@ -81,6 +81,15 @@ def test_an_actor_is_evaluated_on_the_prompts_of_a_file(files, capsys):
     assert "both 0, A alone 0, B alone 0, neither 8" in capsys.readouterr().out
 
 
+def test_a_file_is_copied_beside_the_other_results(files, capsys, tmp_path):
+    """So that the directory is one comparison, and the same command goes on with it."""
+    command = ["compare", str(files / "random.jsonl"), "random", "--output", str(tmp_path)]
+    assert main(command) == main(command) == 0
+    assert (tmp_path / "a.jsonl").read_text() == (files / "random.jsonl").read_text()
+    assert main(["report", str(tmp_path)]) == 0
+    assert main(["compare", str(tmp_path / "a.jsonl"), "random", "--output", str(tmp_path)]) == 0
+
+
 def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     """Both files hold what was run, and can be gone on with."""
     command = ["compare", "random", "expert", *TASKS, "--num-envs", "4", "--output", str(tmp_path / "out")]

@@ -2,12 +2,15 @@
 
 import json
 import re
+import signal
 
 import pytest
 
 from rllib_configs.cli import main
+from rllib_configs.cli.evaluate import advice
 from rllib_configs.cli.options import parse_assessment
 from rllib_configs.config import Sweep
+from rllib_configs.run.interruption import Stopped
 from rllib_configs.run.subjects import find_subject
 
 
@@ -24,6 +27,15 @@ def test_an_output_that_cannot_be_written_is_named_before_any_work(capsys, tmp_p
     (tmp_path / "note").touch()
     assert main([*command, "--output", str(tmp_path / output)]) == 1
     assert re.search(f"`--output`.*{problem}", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"), [("a.jsonl", "goes on with a.jsonl"), (None, "kept without --output")], ids=["file", "none"]
+)
+def test_an_interrupted_evaluation_says_what_is_left_of_it(output, told):
+    """By a signal."""
+    with pytest.raises(Stopped, match=rf"stopped by SIGTERM\. .*{told}"), advice(output):
+        raise Stopped(signal.SIGTERM)
 
 
 def test_help_says_what_can_be_evaluated(capsys):
@@ -99,6 +111,7 @@ class TestProtocol:
         output = tmp_path / "results.jsonl"
         command = ["evaluate", "expert", "--protocol", "rlinf", "--environment.task-id", "3", "--num-episodes", "1"]
         assert main([*command, "--environment.env-kwargs", "suite=libero_object", "--output", str(output)]) == 0
+        assert "stand-ins for files of the assets" in capsys.readouterr().out
         environment = json.loads(output.read_text())["setup"]["environment"]
         assert environment["env_kwargs"] == {"suite": "libero_object", "settle_steps": 15}
         assert environment["max_episode_steps"] == 240

@@ -1,6 +1,7 @@
 """Evaluations from the command line, and what they can be of."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import torch
 
 from policies.registry import load_policy
 from rllib_configs.config import EnvironmentConfig, Experiment, Measurement, TinyPolicyConfig
-from rllib_configs.run.assessment import assess
+from rllib_configs.run import assessment
+from rllib_configs.run.assessment import assess, watched
 from rllib_configs.run.results import read_results
 from rllib_configs.run.subjects import find_subject
 from vla_envs.errors import InvalidArgumentError
@@ -139,3 +141,13 @@ def test_a_killed_evaluation_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
     subprocess.run([*command, "--output", killed], check=True, capture_output=True)
     assert killed.read_bytes() == whole.read_bytes()
     assert len(read_results(killed)) == 400
+
+
+def test_a_log_gets_lines_now_and_then(capsys, monkeypatch):
+    """Where there is no terminal for a bar; not for what is over at once."""
+    assert list(watched(range(20), 20)) == list(range(20))
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(assessment, "LOG_INTERVAL", 0.0)
+    assert list(watched(range(20), 20)) == list(range(20))
+    lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"2 of 20 episodes, 0:00:\d\d left", lines[1])
