@@ -1,27 +1,33 @@
 """VLAPPO as a whole, on a local Ray."""
 
-import os
 import shutil
-import subprocess
-import sys
 from typing import ClassVar, get_args
 
 import numpy as np
 import pytest
 import torch
-from ray import tune
 from ray.rllib.callbacks.callbacks import RLlibCallback
-from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module import MultiRLModule, RLModuleSpec
 
 from policies.interface import Policy
-from rllib_configs import VLAPPO, Experiment
+from rllib_configs import VLAPPO
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.algorithm.vlappo import LEAST_TEMPERATURE
-from rllib_configs.config import PPO, TTRL, EnvironmentConfig, Resources
+from rllib_configs.config import PPO, TTRL
 from tests.rllib_configs import unlucky
-from tests.rllib_configs.setups import make_module, module_spec, reach_config, reach_runner
+from tests.rllib_configs.setups import (
+    HOT,
+    SMALL,
+    assert_same_weights,
+    learner_weights,
+    make_module,
+    module_spec,
+    reach_config,
+    runner_weights,
+    spread,
+)
 from vla_envs.errors import InvalidArgumentError, NonFiniteError, WorkerError
 from vla_envs.group import Estimator, adapt_temperatures, temperature_schedule
 from vla_envs.spec import TEMPERATURE
@@ -29,56 +35,8 @@ from vla_envs.spec import TEMPERATURE
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
 ADV_ESTIMATORS = (*get_args(Estimator), "gae")
-HOT = {"base_temperature": 6.0}
 ALL_ALIKE = {"ttrl": {"base_temperature": 1e-6}}
 """Siblings that all do the most probable thing do equally well: nothing is left to learn from."""
-
-
-@pytest.fixture
-def build():
-    """Builds algorithms and stops them after the test."""
-    algorithms = []
-
-    def build_one(config=None, **changes):
-        algorithms.append((config or reach_config(**changes)).build_algo())
-        return algorithms[-1]
-
-    yield build_one
-    for algorithm in algorithms:
-        algorithm.stop()
-
-
-def learner_weights(algorithm):
-    return algorithm.learner_group.get_weights()[DEFAULT_MODULE_ID]
-
-
-def runner_weights(algorithm):
-    states = algorithm.env_runner_group.foreach_env_runner(
-        lambda runner: runner.get_state(components=COMPONENT_RL_MODULE)[COMPONENT_RL_MODULE]
-    )
-    return [state.get(DEFAULT_MODULE_ID, state) for state in states]
-
-
-def assert_same_weights(state, expected):
-    assert set(state) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_array_equal(state[name], value, err_msg=name)
-
-
-def spread(runners=0, learners=0, ttrl=None, **changes):
-    """Runners and learners in processes of their own; half of what is sampled has a signal."""
-    options = {"groups_per_iteration": 8, "env_config": {"num_init_states": 100}, **changes}
-    config = reach_config(groups=4, ttrl={**HOT, **(ttrl or {})}, **options)
-    return config.env_runners(num_env_runners=runners).learners(num_learners=learners)
-
-
-@pytest.mark.parametrize("runners", [0, 1])
-def test_groups_have_as_many_trajectories_as_one_number_says(build, runners):
-    """Wherever they are sampled."""
-    algorithm = build(reach_config(ttrl={"n_votes_per_prompt": 5}).env_runners(num_env_runners=runners))
-    rollout = algorithm.train()["rollout"]
-    assert (rollout["groups"], rollout["trajectories"]) == (2, 10)
-    assert algorithm.env_runner_group.foreach_env_runner(lambda runner: runner.num_envs) == [10]
 
 
 @pytest.mark.parametrize("estimator", ADV_ESTIMATORS)
@@ -111,41 +69,6 @@ def test_one_process_has_one_copy_of_the_model(build):
     assert algorithm.env_runner.module is algorithm.learner_group._learner.policy_module
 
 
-def last_gradients(learner):
-    """By the name of the parameter."""
-    named = learner.policy_module.named_parameters()
-    return {name: each.grad.numpy() for name, each in named if each.grad is not None}
-
-
-@pytest.mark.parametrize("estimator", ["grpo", "gae"])
-def test_runners_and_learners_in_processes_change_nothing(build, estimator):
-    """Two of each sample the groups that one process samples, and their gradients are its gradients."""
-    alone, spread_out = build(spread(adv_estimator=estimator)), build(spread(2, 2, adv_estimator=estimator))
-    for _ in range(2):
-        expected, result = alone.train(), spread_out.train()
-        assert result["ttrl"] == pytest.approx(expected["ttrl"], nan_ok=True)
-        assert result["rollout"] == expected["rollout"]
-        (truth,) = (each.get() for each in alone.learner_group.foreach_learner(last_gradients))
-        for each in spread_out.learner_group.foreach_learner(last_gradients):
-            for name, gradient in truth.items():
-                np.testing.assert_allclose(each.get()[name], gradient, atol=1e-5, err_msg=name)
-        learner, expected = result["learners"][DEFAULT_MODULE_ID], expected["learners"][DEFAULT_MODULE_ID]
-        for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction", "vf_loss"):
-            assert learner.get(key) == pytest.approx(expected.get(key), abs=1e-5)
-    for weights in runner_weights(spread_out):
-        assert_same_weights(weights, learner_weights(spread_out))
-
-
-def test_a_learner_without_a_group_does_not_count_in_the_metrics(build):
-    """One group for two learners gives the means of one process."""
-    expected, result = (
-        build(spread(0, learners, adv_estimator="gae", groups_per_iteration=1)).train() for learners in (0, 2)
-    )
-    learner, expected = (each["learners"][DEFAULT_MODULE_ID] for each in (result, expected))
-    for key in ("policy_loss", "entropy", "approx_kl", "clip_fraction", "vf_loss"):
-        assert learner[key] == pytest.approx(expected[key], abs=1e-5)
-
-
 class Events(RLlibCallback):
     """Keeps what was started from, and what has ended, in this process."""
 
@@ -172,17 +95,6 @@ def test_an_evaluation_counts_as_many_prompts_as_episodes(build, episodes):
         assert len(seen[-1]) == len(set(seen[-1])) == episodes
     assert seen[0] == seen[1]
     assert [task for task, _ in seen[0]].count(0) == episodes / 2
-
-
-def test_remote_runners_share_the_prompts_of_an_evaluation(build):
-    """None is run twice, and none is left out."""
-    config = reach_config(env_config={"num_init_states": 3})
-    number = len(reach_runner(config.copy(copy_frozen=False)).prompts())
-    config.evaluation(evaluation_interval=1, evaluation_num_env_runners=2, evaluation_duration=number)
-    result = build(config).train()["evaluation"]["env_runners"]
-    assert result["num_episodes"] == number
-    with pytest.raises(InvalidArgumentError, match=rf"at most {number}, the different prompts.*actually: {number + 1}"):
-        build(config.copy(copy_frozen=False).evaluation(evaluation_num_env_runners=0, evaluation_duration=number + 1))
 
 
 def test_an_episode_that_a_fault_cut_short_is_evaluated_again(build, faults):
@@ -231,17 +143,6 @@ def test_training_that_is_not_finite_ends(build, tmp_path, learners):
 def spoil(learner):
     with torch.no_grad():
         next(learner.policy_module.policy.parameters()).fill_(torch.nan)
-
-
-def test_remote_runners_act_with_the_learners_weights(build):
-    """From their first round on, and after every update: none of the syncs is lost."""
-    algorithm = build(spread(2))
-    for _ in range(2):
-        for weights in runner_weights(algorithm):
-            assert_same_weights(weights, learner_weights(algorithm))
-        learner = algorithm.train()["learners"][DEFAULT_MODULE_ID]
-        assert learner["weights_behind"] == 0
-        assert learner["first_ratio_error"] < 1e-5
 
 
 def test_uninformative_groups_are_replaced_by_others(build):
@@ -356,20 +257,6 @@ def test_faults_cost_groups_and_not_the_run(build, faults, batches, groups):
     assert algorithm.train()["rollout"]["invalid_trajectories"] == 0
 
 
-def test_a_killed_runner_leaves_no_trace_in_the_result(build, tmp_path):
-    """Its groups are sampled again, and training is what it would have been."""
-    options = {"env_config": {"faults": str(tmp_path)}, "groups_per_iteration": 6, "ttrl": HOT}
-    configs = [reach_config(**options).environment(unlucky.ENV_ID) for _ in range(2)]
-    quiet, troubled = (build(config.env_runners(num_env_runners=2)) for config in configs)
-    quiet.train()
-    unlucky.add_faults(tmp_path, 1)
-    result = troubled.train()
-    assert result["rollout"]["retried_groups"] > 0
-    assert result["rollout"]["lost_groups"] == result["rollout"]["invalid_trajectories"] == 0
-    for name, value in learner_weights(quiet).items():
-        np.testing.assert_allclose(learner_weights(troubled)[name], value, atol=1e-5)
-
-
 def test_groups_that_are_all_alike_change_nothing(build):
     """RLlib's own update crashes without episodes; here the iteration ends and says why."""
     algorithm = build(**ALL_ALIKE)
@@ -452,56 +339,6 @@ def test_training_goes_on_from_rllibs_checkpoint(build, tmp_path, runners):
     if runners == 0:
         with pytest.raises(NonFiniteError, match="because of its weights"):  # which are in the checkpoint alone
             build(again).train()
-
-
-SMALL = Experiment(
-    environment=EnvironmentConfig(task_id=0, image_size=16, chunk_size=4, max_episode_steps=8),
-    ttrl=TTRL(n_votes_per_prompt=2),
-    ppo=PPO(groups_per_iteration=2),
-    resources=Resources(num_env_runners=0, groups_per_env_runner=2),
-)
-
-
-@pytest.mark.parametrize("trainable", [VLAPPO, "VLAPPO"])
-def test_tune_runs_an_experiment(tmp_path, trainable):
-    """The line of the README, with a smaller experiment."""
-    stop = {"training_iteration": 1}
-    analysis = tune.run(trainable, config=SMALL.to_rllib(), stop=stop, storage_path=str(tmp_path), verbose=0)
-    (trial,) = analysis.trials
-    assert trial.last_result["training_iteration"] == 1
-    assert trial.last_result["ttrl"]["success_rate"] == 0.0
-
-
-TWO_CORES = """
-import sys
-from pathlib import Path
-import ray
-from ray import tune
-from rllib_configs import VLAPPO, Experiment
-
-folder = Path(sys.argv[1])
-ray.init(address="local", num_cpus=2, include_dashboard=False)
-config = Experiment.from_json(folder / "config.json").to_rllib()
-analysis = tune.run(VLAPPO, config=config, stop={"training_iteration": 1}, storage_path=str(folder), verbose=0)
-assert [trial.last_result["training_iteration"] for trial in analysis.trials] == [1]
-"""
-
-
-def test_a_trial_with_two_runners_ends_on_two_cores(tmp_path):
-    """On a Ray of its own: where a trial asked for a third core, Tune would wait for it for ever."""
-    experiment = SMALL.replace(resources=Resources(num_env_runners=2, groups_per_env_runner=1))
-    (tmp_path / "config.json").write_text(experiment.to_json())
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", TWO_CORES, str(tmp_path)], env=environment, check=True, timeout=300)
-
-
-def test_a_tuner_searches_a_grid(tmp_path):
-    """A field of the configuration is a trial for each of its values."""
-    config = SMALL.to_rllib().training(lr=tune.grid_search([1e-4, 1e-3]))
-    run_config = tune.RunConfig(stop={"training_iteration": 1}, storage_path=str(tmp_path), verbose=0)
-    results = tune.Tuner(VLAPPO, param_space=config, run_config=run_config).fit()
-    assert sorted(result.config["lr"] for result in results) == [1e-4, 1e-3]
-    assert [result.metrics["training_iteration"] for result in results] == [1, 1]
 
 
 def test_groups_of_one_with_a_critic_are_plain_ppo(build):
