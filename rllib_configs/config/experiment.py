@@ -36,7 +36,8 @@ class Experiment(Options):
     iterations: NonNegativeInt = 60
     """Number of updates."""
     time_limit_minutes: NonNegativeFloat | None = None
-    """Minutes after which training stops even when iterations are left; None sets no limit."""
+    """Minutes of training, of all sessions of a run together, after which it stops even when iterations are left; None
+    sets no limit."""
     checkpoint_interval: PositiveInt = 5
     """Number of updates between the checkpoints from which ``vla train --resume`` goes on."""
     checkpoints_kept: PositiveInt = 2

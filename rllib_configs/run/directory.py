@@ -15,6 +15,8 @@ CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints, each of which has policies of its own."""
 FILM = "before_after.mp4"
 """The same prompts before and after training."""
+SUCCESS_TABLE = "success.md"
+"""Success by task, in a run that has ended."""
 
 
 def is_run(directory: Path) -> bool:

@@ -212,7 +212,7 @@ class Progress:
             f"  sampled success {_number(values.get('ttrl/success_rate'), '4.0%')}"
             f"  reward {_number(values.get('ttrl/reward'), '.3f')}"
             f"  KL {_number(values.get('policy/approx_kl'), '.4f')}"
-            f"  {took:4.1f} s, {left / 60:4.1f} min left"
+            f"  {took:4.1f} s, {max(left, 0.0) / 60:4.1f} min left"
         )
 
     def evaluated(self, iteration: int, rate: float) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rllib_configs.run.directory import ENVIRONMENT_FILE, load_experiment
 from rllib_configs.run.evaluation import read_episodes
+from rllib_configs.run.logging import read_metrics
 from rllib_configs.run.report import interval_text, markdown, success_table
 from vla_envs.files import atomic_write_text
 
@@ -58,8 +59,9 @@ def write_model_card(directory: Path) -> Path:
     before, after = episodes["before"], episodes["after"]
     environment, ttrl = experiment.environment, experiment.ttrl
     keywords = ", ".join(f"{key}={value!r}" for key, value in environment.env_kwargs.items())
+    trained = max((points[-1][0] for points in read_metrics(directory).values()), default=0)
     training = (
-        f"{experiment.iterations} iterations of {experiment.ppo.groups_per_iteration} groups of "
+        f"{trained} of {experiment.iterations} iterations of {experiment.ppo.groups_per_iteration} groups of "
         f"{ttrl.n_votes_per_prompt} trajectories, advantages by `{experiment.ppo.adv_estimator}`, reward "
         f"`{ttrl.reward}`, learning rate {experiment.ppo.lr}, seed {experiment.seed}. `report.html` shows how it went."
     )

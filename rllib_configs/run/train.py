@@ -20,7 +20,15 @@ from rllib_configs.run.actors import device, greedy
 from rllib_configs.run.checkpoints import POLICY, Checkpoint, Checkpoints, RunState
 from rllib_configs.run.cloning import clone_demonstrations, load_demonstrations, load_initial_policy
 from rllib_configs.run.cluster import check_address, connect
-from rllib_configs.run.directory import CHECKPOINTS, CONFIG_FILE, ENVIRONMENT_FILE, FILM, load_experiment, new_directory
+from rllib_configs.run.directory import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    ENVIRONMENT_FILE,
+    FILM,
+    SUCCESS_TABLE,
+    load_experiment,
+    new_directory,
+)
 from rllib_configs.run.evaluation import (
     EPISODES_FILE,
     Episode,
@@ -115,10 +123,11 @@ def _go_on(
         experiment = experiment.replace(time_limit_minutes=time_limit_minutes)
     checkpoint = Checkpoints(directory, experiment.checkpoints_kept).newest()
     limit, used = experiment.time_limit_minutes, checkpoint.state.minutes
-    if iterations is not None and limit is not None and used > limit:
+    has_ended = (directory / SUCCESS_TABLE).is_file()
+    if limit is not None and used > limit and (iterations is not None or has_ended):
         raise InvalidArgumentError(
-            f"The run has trained for {used:.1f} minutes, and its `time_limit_minutes` is {limit}. For more iterations "
-            f"raise that too: vla train --resume {directory} --iterations {iterations} --time-limit-minutes MINUTES"
+            f"The run has trained for {used:.1f} minutes, and its `time_limit_minutes` is {limit}. Raise that for "
+            f"more: vla train --resume {directory} --iterations {experiment.iterations} --time-limit-minutes MINUTES"
         )
     run = Run(experiment, directory, _prompts(experiment), interruption)
     run.write_config()
@@ -172,7 +181,7 @@ class Run:
         policy.save_pretrained(self.directory / "policy")
         write_episodes(self.directory, {"before": before, "after": after})
         table = success_table({"before": before, "after": after})
-        atomic_write_text(self.directory / "success.md", markdown(table) + "\n")
+        atomic_write_text(self.directory / SUCCESS_TABLE, markdown(table) + "\n")
         self._write_video(policy)
         write_run_page(self.directory)
         write_model_card(self.directory)
@@ -200,6 +209,8 @@ class Run:
                 self.checkpoints.restore_best(checkpoint)
                 algorithm.load_training_state(checkpoint.training_state())
             self._iterate(algorithm, log)
+            if self.state.iteration < self.experiment.iterations:
+                self.progress.phase(self._stopped_by_limit())
             policy = algorithm.policy_copy()
             after = self._evaluate(policy) if self.state.iteration else before
             with self.interruption.postponed():
@@ -255,6 +266,13 @@ class Run:
     def _is_over(self) -> bool:
         limit = self.experiment.time_limit_minutes
         return self.state.iteration >= self.experiment.iterations or (limit is not None and self.state.minutes > limit)
+
+    def _stopped_by_limit(self) -> str:
+        return (
+            f"stopped by the time limit of {self.experiment.time_limit_minutes:g} minutes after "
+            f"{self.state.iteration} of {self.experiment.iterations} iterations; go on with: "
+            f"vla train --resume {self.directory} --time-limit-minutes MINUTES"
+        )
 
     def _add_curve_point(self, log: MetricsLog, policy: Policy, episodes: list[Episode]) -> None:
         """Add a point to the learning curve; the policy is kept as the best where no earlier one did as well."""

@@ -192,13 +192,14 @@ def test_fewer_iterations_are_refused(killed):
     assert load_experiment(killed).iterations == 6
 
 
-def test_more_iterations_need_time_that_is_left(killed, tmp_path):
+@pytest.mark.parametrize(("state", "iterations"), [("killed", 9), ("resumed", 9), ("resumed", None)])
+def test_more_iterations_need_time_that_is_left(request, tmp_path, state, iterations):
     """Otherwise the run would end at once, and look as if it had been trained."""
-    run = shutil.copytree(killed, tmp_path / "run")
+    run = shutil.copytree(request.getfixturevalue(state), tmp_path / "run")
     config = json.loads((run / "config.json").read_text())
     (run / "config.json").write_text(json.dumps({**config, "time_limit_minutes": 0.0}))
-    with pytest.raises(InvalidArgumentError, match=r"has trained for .*--iterations 9 --time-limit-minutes MINUTES"):
-        resume(run, iterations=9)
+    with pytest.raises(InvalidArgumentError, match=r"has trained for .*--iterations [69] --time-limit-minutes MINUTES"):
+        resume(run, iterations)
 
 
 def test_a_run_without_a_checkpoint_cannot_go_on(killed, tmp_path, capsys):

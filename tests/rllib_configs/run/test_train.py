@@ -331,9 +331,12 @@ def test_the_best_policy_is_the_first_that_did_as_well(trained, tmp_path, monkey
     assert saved.count("best") == 2
 
 
-def test_training_stops_when_its_time_is_over(trained, tmp_path):
-    """After a whole iteration, with a checkpoint of it."""
+def test_training_stops_when_its_time_is_over(trained, tmp_path, capsys):
+    """After a whole iteration, with a checkpoint of it and a line that says so."""
     trained(Examiner(0), time_limit_minutes=0.0)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "stopped by the time limit of 0 minutes after 1 of" in printed
+    assert "--time-limit-minutes MINUTES" in printed
     assert names(tmp_path / "checkpoints") == ["iteration_000000", "iteration_000001"]
     assert state_at(tmp_path, 1)["minutes"] > 0
 
