@@ -178,6 +178,9 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
 
     pairs, test = comparison.pairs, comparison.test
     evidence = f"evidence {test.evidence:.3g} (20 decides)"
+    fixed = f"{points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}"
+    if comparison.stopped_early:
+        fixed = "nothing, because the difference has ended it; files of all prompts (vla evaluate --output) say more"
     counts = f"both {pairs.both}, A alone {pairs.only_a}, B alone {pairs.only_b}, neither {pairs.neither}"
     return [
         f"A  {rate([each for _, each, _ in comparison.episodes])}: {a.actor}",
@@ -185,7 +188,7 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
         *differences(a, b),
         f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
         f"whenever one stops         {points(test.interval())}, {test.verdict}, {evidence}",
-        f"for prompts fixed before   {points(difference_interval(pairs))}, exact McNemar test p = {mcnemar(pairs):.2g}",
+        f"for prompts fixed before   {fixed}",
         f"{pairs.n} prompts show differences of {100 * resolution(pairs):.0f} points with a power of 80 %.",
         *caveats(a),
         *_flipped(comparison),

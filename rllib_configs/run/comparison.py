@@ -30,6 +30,8 @@ class Comparison:
     """Of the same prompts as those of ``a``."""
     test: SequentialTest
     """After the last of these prompts."""
+    stopped_early: bool
+    """Whether the test's decision has ended it, which makes what holds for a fixed number of prompts too good."""
 
     @property
     def episodes(self) -> list[tuple[Prompt, Episode, Episode]]:
@@ -76,7 +78,7 @@ def compare(a: Stream, b: Stream, stop_early: bool = True) -> Comparison:
             break
     if not test.n:
         raise WorkerError(f"None of the {len(one)} prompts gave a valid episode of both.")
-    return Comparison(one, other, test)
+    return Comparison(one, other, test, stopped_early=stop_early and test.decided_at is not None)
 
 
 def seeds_of(recipes: Sequence[Sequence[Stream]]) -> list[Seeds]:

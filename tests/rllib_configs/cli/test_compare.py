@@ -94,7 +94,9 @@ def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     """Both files hold what was run, and can be gone on with."""
     command = ["compare", "random", "expert", *TASKS, "--num-envs", "4", "--output", str(tmp_path / "out")]
     assert main(command) == 0
-    assert "certain after 20 prompts, evidence 20.2 (20 decides)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "certain after 20 prompts, evidence 20.2 (20 decides)" in printed
+    assert "for prompts fixed before   nothing, because the difference has ended it" in printed
     assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [20, 20]
 
 
