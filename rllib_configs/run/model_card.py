@@ -60,8 +60,9 @@ def write_model_card(directory: Path) -> Path:
     environment, ttrl = experiment.environment, experiment.ttrl
     keywords = ", ".join(f"{key}={value!r}" for key, value in environment.env_kwargs.items())
     trained = max((points[-1][0] for points in read_metrics(directory).values()), default=0)
+    cloned = f"Cloned from {experiment.bc.demonstrations_per_task} demonstrations a task. " * experiment.clones_expert
     training = (
-        f"{trained} of {experiment.iterations} iterations of {experiment.ppo.groups_per_iteration} groups of "
+        f"{cloned}{trained} of {experiment.iterations} iterations of {experiment.ppo.groups_per_iteration} groups of "
         f"{ttrl.n_votes_per_prompt} trajectories, advantages by `{experiment.ppo.adv_estimator}`, reward "
         f"`{ttrl.reward}`, learning rate {experiment.ppo.lr}, seed {experiment.seed}. `report.html` shows how it went."
     )

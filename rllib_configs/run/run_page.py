@@ -81,9 +81,22 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
         "Brackets are 95 % intervals."
     )
     curve = curve_figure(state.sampled, state.curve, experiment.name)
+    cloned = (
+        f", cloned from {experiment.bc.demonstrations_per_task} demonstrations a task"
+        if experiment.clones_expert
+        else ""
+    )
+    actors = (
+        f"Before: the initial policy{cloned}. After: the policy of iteration {state.iteration} of "
+        f"{experiment.iterations}, in policy/. That of the highest point of the curve is in best/; it was chosen by "
+        "these same episodes."
+    )
+    going_on = f"In this folder, vla train --resume . --iterations {2 * experiment.iterations} goes on."
     return [
         table(success_table({"before": before, "after": after}), has_total=True),
         paragraph(difference),
+        paragraph(actors),
+        paragraph(going_on),
         drawing(curve, "Learning curve."),
     ]
 

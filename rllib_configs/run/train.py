@@ -77,6 +77,8 @@ def train(experiment: Experiment, root: Path = Path("runs")) -> Path:
         directory = new_directory(root, experiment.name)
         with claimed(directory), _advice(directory):
             run = Run(experiment, directory, prompts, interruption)
+            if directory.name != experiment.name:
+                run.progress.phase(f"{root / experiment.name} is taken: results go to {directory}")
             run.begin(policy)
             del policy  # training loads its own, and may need the memory
             return run.improve()

@@ -25,5 +25,5 @@ def test_it_says_what_was_measured_and_how_the_policy_is_loaded(tmp_path):
     assert "It succeeds in 50% [9%, 91%] of 2 held-out episodes, 0% [0%, 66%] before" in card
     assert "| open the drawer | 2 | 0% [0%, 66%] | 50% [9%, 91%] |" in card
     assert 'load_policy("tiny", path="policy")' in card
-    assert "2 of 7 iterations of" in card
+    assert "Cloned from 20 demonstrations a task. 2 of 7 iterations of" in card
     assert "seed 3" in card
