@@ -74,8 +74,9 @@ def main(arguments: list[str]) -> None:
     waiting = iter(acting)
     with advice(output):
         a, b = (each or _begin(*next(waiting), place) for place, each in zip("ab", recordings, strict=True))
-        if output is not None:
-            _copy([Path(name) if each else None for name, each in zip((one, other), recordings, strict=True)], output)
+        for place, name, each in zip("ab", (one, other), recordings, strict=True):
+            if each is not None and output is not None:
+                _copy(expanded(name), expanded(output) / f"{place}.jsonl")
         comparison = compare(a, b, stop_early=not all(recordings))
         print("\n".join(lines(comparison, a.setup, b.setup)))
         if films:
@@ -152,12 +153,10 @@ def _begin(subject: Subject, asked: Compared, place: str) -> Stream:
     return stream(subject, asked)
 
 
-def _copy(files: Sequence[Path | None], output: str) -> None:
-    """Copy what was given as a file to its place in the directory, where ``vla report`` finds both."""
-    for place, path in zip("ab", files, strict=True):
-        copy = expanded(output) / f"{place}.jsonl"
-        if path is not None and copy.resolve() != expanded(path).resolve():
-            atomic_write_text(copy, expanded(path).read_text())
+def _copy(file: Path, place: Path) -> None:
+    """Copy what was given as a file beside the results of the other, where ``vla report`` finds both."""
+    if place.resolve() != file.resolve():
+        atomic_write_text(place, file.read_text())
 
 
 def _film(comparison: Comparison, a: Stream, b: Stream, asked: Compared) -> None:

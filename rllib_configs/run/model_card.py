@@ -8,7 +8,7 @@ from pathlib import Path
 from rllib_configs.run.directory import ENVIRONMENT_FILE, load_experiment
 from rllib_configs.run.evaluation import read_episodes
 from rllib_configs.run.logging import read_metrics
-from rllib_configs.run.report import interval_text, markdown, success_table
+from rllib_configs.run.report import cloned_from, interval_text, markdown, success_table
 from vla_envs.files import atomic_write_text
 
 CARD = "model_card.md"
@@ -60,7 +60,7 @@ def write_model_card(directory: Path) -> Path:
     environment, ttrl = experiment.environment, experiment.ttrl
     keywords = ", ".join(f"{key}={value!r}" for key, value in environment.env_kwargs.items())
     trained = max((points[-1][0] for points in read_metrics(directory).values()), default=0)
-    cloned = f"Cloned from {experiment.bc.demonstrations_per_task} demonstrations a task. " * experiment.clones_expert
+    cloned = f"{words.capitalize()}. " if (words := cloned_from(experiment)) else ""
     training = (
         f"{cloned}{trained} of {experiment.iterations} iterations of {experiment.ppo.groups_per_iteration} groups of "
         f"{ttrl.n_votes_per_prompt} trajectories, advantages by `{experiment.ppo.adv_estimator}`, reward "

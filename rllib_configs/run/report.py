@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from rllib_configs.config import Experiment
 from rllib_configs.run.evaluation import Episode
 from rllib_configs.run.statistics import success_interval
 from vla_envs.files import atomic_path
@@ -88,6 +89,13 @@ def markdown(rows: Sequence[Cells]) -> str:
     header, *body = rows
     lines = [header, tuple("---" for _ in header), *body]
     return "\n".join(f"|{'|'.join(line)}|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines)
+
+
+def cloned_from(experiment: Experiment) -> str:
+    """What the initial policy was cloned from, in words; empty where no expert was."""
+    if not experiment.clones_expert:
+        return ""
+    return f"cloned from {experiment.bc.demonstrations_per_task} demonstrations a task"
 
 
 def interval_text(episodes: Sequence[Episode]) -> str:

@@ -16,7 +16,7 @@ from rllib_configs.run.directory import ENVIRONMENT_FILE, FILM, load_experiment
 from rllib_configs.run.evaluation import Episode, read_episodes
 from rllib_configs.run.logging import read_metrics
 from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
-from rllib_configs.run.report import curve_figure, histogram, success_table
+from rllib_configs.run.report import cloned_from, curve_figure, histogram, success_table
 from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar, points
 from vla_envs.errors import InvalidArgumentError
 
@@ -81,17 +81,13 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
         "Brackets are 95 % intervals."
     )
     curve = curve_figure(state.sampled, state.curve, experiment.name)
-    cloned = (
-        f", cloned from {experiment.bc.demonstrations_per_task} demonstrations a task"
-        if experiment.clones_expert
-        else ""
-    )
+    initial = ", ".join(filter(None, ("the initial policy", cloned_from(experiment))))
     actors = (
-        f"Before: the initial policy{cloned}. After: the policy of iteration {state.iteration} of "
+        f"Before: {initial}. After: the policy of iteration {state.iteration} of "
         f"{experiment.iterations}, in policy/. That of the highest point of the curve is in best/; it was chosen by "
         "these same episodes."
     )
-    going_on = f"In this folder, vla train --resume . --iterations {2 * experiment.iterations} goes on."
+    going_on = "In this folder, vla train --resume . --iterations N goes on to N iterations."
     return [
         table(success_table({"before": before, "after": after}), has_total=True),
         paragraph(difference),
