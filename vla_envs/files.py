@@ -257,6 +257,15 @@ def _replace(source: Path, target: Path, old: Path) -> None:
     shutil.rmtree(old)
 
 
+def named(path: str | os.PathLike[str]) -> str:
+    """A path in an error, which says so where there is nothing.
+
+    >>> named("runs/absent")
+    'runs/absent, which does not exist'
+    """
+    return f"{path}" if os.path.lexists(path) else f"{path}, which does not exist"
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rllib_configs.cli.options import description, parse_options
+from rllib_configs.cli.options import description, parse_options, preset_lines
 from rllib_configs.config import Experiment
 from rllib_configs.presets import PRESETS
 from vla_envs.arguments import check_choice
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
             "PATH has a LeRobot dataset, or HDF5 files of LIBERO or RoboTwin, of this package's recorder or of others."
         )
         print("Without it the environment's scripted expert makes demonstrations.\n")
-        print(f"presets: {', '.join(PRESETS)}\n")
+        print(f"{preset_lines()}\n")
         print("vla bc PRESET --help lists the options of a preset, those of cloning as --bc.*.")
         return
     preset, *options = arguments

@@ -53,9 +53,11 @@ class Compared(Measurement):
 
 def main(arguments: list[str]) -> None:
     """Compare and print the difference, its interval and tests, and where the outcomes differ."""
-    if len(arguments) < 2 or arguments[0] in ("-h", "--help"):
+    if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return
+    if len(arguments) < 2:
+        raise InvalidArgumentError(f"Expect A and B, actually: {arguments[0]} alone. vla compare --help says more.")
     one, other, *options = arguments
     if "*" in one + other:
         _compare_recipes((one, other), options)
@@ -88,7 +90,8 @@ def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
     from rllib_configs.run.comparison import seeds_of
     from rllib_configs.run.statistics import points, welch_interval
 
-    a, b = seeds_of([_streams(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True)])
+    recipes = [_streams(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True)]
+    a, b = seeds_of(recipes)
     for letter, seeds, pattern in zip("AB", (a, b), patterns, strict=True):
         rates = ", ".join(f"{each:.1%}" for each in seeds.rates)
         spread = f"{100 * seeds.spread:.1f} points; evaluation alone gives rise to {100 * seeds.evaluation_spread:.1f}"
@@ -97,6 +100,8 @@ def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
     interval = welch_interval(a, b)
     shown = "no interval, because the seeds do not differ" if interval is None else points(interval)
     print(f"B - A  {100 * (b.mean - a.mean):+.1f} points, over training seeds {shown}")
+    for line in caveats(recipes[0][0].setup):
+        print(line)
 
 
 def _streams(pattern: str, options: list[str], place: str) -> list[Stream]:

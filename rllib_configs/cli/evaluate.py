@@ -42,10 +42,7 @@ def main(arguments: list[str]) -> None:
         else:
             from rllib_configs.run.assessment import assess
 
-            results = assess(subject, asked)
-            print_rates(results)
-            for line in caveats(results[0].setup):
-                print(line)
+            print_rates(assess(subject, asked))
 
 
 @contextmanager
@@ -78,6 +75,8 @@ def print_rates(results: Sequence[Result]) -> None:
         groups.append(("all tasks", episodes))
     for name, group in groups:
         console.print(f"{rate(group)}: {name}", soft_wrap=True)
+    for line in caveats(results[0].setup):
+        print(line)
 
 
 def print_sweep(subject: Subject, asked: Sweep) -> None:
@@ -92,6 +91,8 @@ def print_sweep(subject: Subject, asked: Sweep) -> None:
         else:
             change = f"{100 * pairs.difference:+.1f} points {points(difference_interval(pairs))}"
             print(f"{measured}: {axis} {severity}, {change}")
+    for line in caveats(results[0].setup):
+        print(line)
 
 
 def rate(episodes: Sequence[Episode]) -> str:

@@ -24,6 +24,7 @@ from tyro.constructors import (
 )
 
 from rllib_configs.config import Assessment, Experiment
+from rllib_configs.presets import PRESETS
 from vla_envs.errors import InvalidArgumentError, VLAEnvsError
 from vla_envs.files import check_writable
 from vla_envs.strict_json import parse_json
@@ -70,6 +71,12 @@ def check_output(path: Path | None) -> None:
 def description(preset: Callable[..., Any]) -> str:
     """The docstring of a preset, each paragraph in one line."""
     return "\n\n".join(" ".join(each.split()) for each in (preset.__doc__ or "").split("\n\n"))
+
+
+def preset_lines() -> str:
+    """The presets, each with the first paragraph of its docstring."""
+    summaries = {name: description(preset).partition("\n")[0] for name, preset in PRESETS.items()}
+    return "\n".join(["presets:", *(f"  {name:<21}{each.replace('``', '')}" for name, each in summaries.items())])
 
 
 def parse_options(program: str, text: str, default: Parsed, options: Sequence[str]) -> Parsed:

@@ -10,6 +10,7 @@ import tyro
 
 from rllib_configs.cli.options import check_output
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import named
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,17 @@ def main(arguments: list[str]) -> None:
     given = tyro.cli(Arguments, args=arguments, prog="vla report")
     if len(given.what) not in (1, 2):
         raise InvalidArgumentError(f"Expect a run, or one or two files of results, actually: {len(given.what)} names.")
+    missing = next((each for each in given.what if not each.exists()), None)
+    if missing is not None:
+        raise InvalidArgumentError(f"Expect a run, or files of results, actually: {named(missing)}.")
     pair = tuple(given.what[0] / f"{each}.jsonl" for each in "ab")
-    what = pair if len(given.what) == 1 and all(each.is_file() for each in pair) else given.what
+    compared = len(given.what) == 1 and all(each.is_file() for each in pair)
+    what = pair if compared else given.what
     first = what[0]
     output = given.output or (first if first.is_dir() else first.parent) / "report.html"
     check_output(output)
     if len(what) == 2:
-        _compare(what, output)
+        _compare(what, output, stop_early=compared)
     elif first.is_dir():
         from rllib_configs.run.run_page import write_run_page
 
@@ -47,9 +52,10 @@ def main(arguments: list[str]) -> None:
     print(f"report in {output}")
 
 
-def _compare(files: tuple[Path, ...], output: Path) -> None:
+def _compare(files: tuple[Path, ...], output: Path, stop_early: bool) -> None:
+    """Write the page of two files; those of a comparison may hold more than the prompts after which it has ended."""
     from rllib_configs.run.comparison import compare, recorded
     from rllib_configs.run.evaluation_page import write_comparison_page
 
     a, b = map(recorded, files)
-    write_comparison_page(output, compare(a, b, stop_early=False), a.setup, b.setup)
+    write_comparison_page(output, compare(a, b, stop_early), a.setup, b.setup)

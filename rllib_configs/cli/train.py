@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from rllib_configs.cli.options import description, parse_options
+from rllib_configs.cli.options import description, parse_options, preset_lines
 from rllib_configs.config import Experiment
 from rllib_configs.presets import PRESETS
 from vla_envs.arguments import check_choice
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
         print("usage: vla train PRESET [options]")
         print("       vla train PRESET [options] policy:KIND [options of the policy]")
         print("       vla train --resume RUN [--iterations N] [--time-limit-minutes M]\n")
-        print(f"presets: {', '.join(PRESETS)}\n")
+        print(f"{preset_lines()}\n")
         print("vla train PRESET --help lists the options of a preset.")
         print("vla train PRESET policy:openvla --help lists those of a hosted checkpoint.")
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rllib_configs.config import Experiment
 from vla_envs.errors import InvalidArgumentError
+from vla_envs.files import named
 
 CONFIG_FILE = "config.json"
 """The experiment."""
@@ -41,7 +42,9 @@ def load_experiment(directory: Path) -> Experiment:
     """
     path = directory / CONFIG_FILE
     if not path.is_file():
-        raise InvalidArgumentError(f"Expect the directory of a run that `vla train` wrote, actually: {directory}.")
+        raise InvalidArgumentError(
+            f"Expect the directory of a run that `vla train` wrote, actually: {named(directory)}."
+        )
     try:
         experiment = Experiment.from_json(path)
         experiment.environment.check_registered()

@@ -15,7 +15,7 @@ from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, para
 from rllib_configs.run.play import FLIPPED
 from rllib_configs.run.report import histogram, interval_text, success_table
 from rllib_configs.run.results import Result, Setup
-from rllib_configs.run.statistics import difference_interval, mcnemar, resolution, success_interval
+from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolution, success_interval
 
 
 def write_evaluation_page(path: Path, results: Sequence[Result]) -> None:
@@ -73,16 +73,20 @@ def _steps(named: Mapping[str, Sequence[Episode]]) -> Figure:
 
 def _difference(comparison: Comparison) -> list[tuple[str, str]]:
     pairs, test = comparison.pairs, comparison.test
-    (low, high), (always_low, always_high) = difference_interval(pairs), test.interval()
-    return [
+    rows = [
         ("", "value"),
         ("prompts: both succeed, A alone, B alone, neither", ", ".join(map(str, pairs))),
-        ("95 % interval, whenever one stops", f"{100 * always_low:+.1f} to {100 * always_high:+.1f} points"),
+        ("95 % interval, whenever one stops", f"{points(test.interval())} points"),
         ("sequential test at the 5 % level", f"{test.verdict}, evidence {test.evidence:.3g}"),
-        ("95 % interval, for prompts fixed before", f"{100 * low:+.1f} to {100 * high:+.1f} points"),
-        ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
-        ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)"),
     ]
+    if comparison.stopped_early:
+        rows.append(("tests for prompts fixed before", "none, because the difference has ended the comparison"))
+    else:
+        rows += [
+            ("95 % interval, for prompts fixed before", f"{points(difference_interval(pairs))} points"),
+            ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
+        ]
+    return [*rows, ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)")]
 
 
 def _film(path: Path) -> list[str]:

@@ -60,10 +60,10 @@ def curve_figure(sampled: Sequence[float | None], points: Sequence[CurvePoint], 
 
 
 def histogram(axes: Any, named: Mapping[str, Sequence[float]]) -> None:
-    """Draw how often which values occur, over each other and in the same bins."""
+    """Draw how often which values of one or two occur, side by side in the same bins."""
     edges = np.histogram_bin_edges([each for some in named.values() for each in some] or [0.0, 1.0], bins=20)
-    for color, (name, some) in zip(("#9aa5b1", "#1f77b4"), named.items(), strict=False):
-        axes.hist(some, bins=edges, color=color, alpha=0.7, label=name)
+    colors = ("#9aa5b1", "#1f77b4")[-len(named) :]
+    axes.hist([[*some] for some in named.values()], bins=edges, color=colors, label=[*named])
     if len(named) > 1:
         axes.legend()
 

@@ -9,7 +9,7 @@ from policies.configured import MARKS
 from rllib_configs.config import DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
 from rllib_configs.run.directory import is_run, load_experiment, run_of
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import expanded
+from vla_envs.files import expanded, named
 
 EXPERT, RANDOM = "expert", "random"
 KINDS = {"tiny": TinyPolicyConfig, "dinov2-bert": DINOv2BertConfig, "openvla": OpenVLAConfig}
@@ -53,7 +53,7 @@ def find_subject(what: str) -> Subject:
     mark = next((kind for file, kind in MARKS.items() if (path / file).is_file()), None)
     if mark is None:
         raise InvalidArgumentError(
-            f"Expect `{EXPERT}`, `{RANDOM}`, or the directory of a run or of a policy, actually: {what}."
+            f"Expect `{EXPERT}`, `{RANDOM}`, or the directory of a run or of a policy, actually: {named(what)}."
         )
     run = run_of(path)
     if run is None:

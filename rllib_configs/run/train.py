@@ -41,7 +41,7 @@ from rllib_configs.run.evaluation import (
 )
 from rllib_configs.run.interruption import Interruption, Stopped
 from rllib_configs.run.logging import MetricsLog, Progress, scalars
-from rllib_configs.run.model_card import write_model_card
+from rllib_configs.run.model_card import CARD, write_model_card
 from rllib_configs.run.report import CurvePoint, markdown, plot_curve, success_table
 from rllib_configs.run.run_page import write_run_page
 from rllib_configs.run.video import record, write_grid
@@ -125,13 +125,17 @@ def _go_on(
         experiment = experiment.replace(time_limit_minutes=time_limit_minutes)
     checkpoint = Checkpoints(directory, experiment.checkpoints_kept).newest()
     limit, used = experiment.time_limit_minutes, checkpoint.state.minutes
-    has_ended = (directory / SUCCESS_TABLE).is_file()
+    has_ended = (directory / CARD).is_file()
     if limit is not None and used > limit and (iterations is not None or has_ended):
         raise InvalidArgumentError(
             f"The run has trained for {used:.1f} minutes, and its `time_limit_minutes` is {limit}. Raise that for "
             f"more: vla train --resume {directory} --iterations {experiment.iterations} --time-limit-minutes MINUTES"
         )
     run = Run(experiment, directory, _prompts(experiment), interruption)
+    if has_ended and checkpoint.state.iteration == experiment.iterations:
+        run.progress.phase(f"the run has all its {experiment.iterations} iterations; --iterations N goes on to N")
+        return directory
+    (directory / CARD).unlink(missing_ok=True)
     run.write_config()
     return run.improve(checkpoint)
 
@@ -186,7 +190,7 @@ class Run:
         atomic_write_text(self.directory / SUCCESS_TABLE, markdown(table) + "\n")
         self._write_video(policy)
         write_run_page(self.directory)
-        write_model_card(self.directory)
+        write_model_card(self.directory)  # the last: it says that the run has ended
         self.progress.finish(table, self.directory)
         return self.directory
 

@@ -7,6 +7,7 @@ import pytest
 
 from rllib_configs.cli import main
 from rllib_configs.run.video import CAPTION, TILE
+from tests.rllib_configs.run.test_page import read
 
 TASKS = ["--environment.task-id", "0", "9"]
 
@@ -91,13 +92,18 @@ def test_a_file_is_copied_beside_the_other_results(files, capsys, tmp_path):
 
 
 def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
-    """Both files hold what was run, and can be gone on with."""
-    command = ["compare", "random", "expert", *TASKS, "--num-envs", "4", "--output", str(tmp_path / "out")]
+    """Both files hold what was run, whole batches, and can be gone on with; their page counts what was compared."""
+    command = ["compare", "random", "expert", *TASKS, "--num-envs", "8", "--output", str(tmp_path / "out")]
     assert main(command) == 0
     printed = capsys.readouterr().out
     assert "certain after 20 prompts, evidence 20.2 (20 decides)" in printed
     assert "for prompts fixed before   nothing, because the difference has ended it" in printed
-    assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [20, 20]
+    assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [24, 24]
+    assert main(["report", str(tmp_path / "out")]) == 0
+    texts = read(tmp_path / "out" / "report.html").texts
+    assert texts[texts.index("prompts: both succeed, A alone, B alone, neither") + 1] == "0, 0, 20, 0"
+    assert "none, because the difference has ended the comparison" in texts
+    assert "exact McNemar test, for prompts fixed before" not in texts
 
 
 def test_prompts_with_different_outcomes_are_filmed(capsys, tmp_path):
@@ -116,7 +122,8 @@ def test_prompts_with_different_outcomes_are_filmed(capsys, tmp_path):
     [
         (["expert", "random", "--films", "2"], "`films` with `output`"),
         (["expert", "random", "--environment.task-id", "0", "--split", "train"], "--train-ok"),
-        (["expert", "nothing"], "actually: nothing"),
+        (["expert", "nothing"], "actually: nothing, which does not exist"),
+        (["expert"], "A and B, actually: expert alone"),
     ],
 )
 def test_what_cannot_be_compared_is_named(arguments, problem, capsys):
@@ -139,7 +146,7 @@ def test_files_of_other_prompts_are_refused(files, capsys):
     assert "10 and 8 that differ" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["expert"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
 def test_help_says_what_can_be_compared(arguments, capsys):
     """And what happens then."""
     assert main(["compare", *arguments]) == 0

@@ -79,7 +79,11 @@ def test_a_run_has_a_page_when_it_ends(quick_run, tmp_path):
 
 @pytest.mark.parametrize(
     ("names", "problem"),
-    [([], "one or two files"), (["."], "directory of a run"), (["nothing.jsonl"], "nothing.jsonl")],
+    [
+        ([], "one or two files"),
+        (["."], "directory of a run"),
+        (["nothing.jsonl"], "nothing.jsonl, which does not exist"),
+    ],
 )
 def test_what_has_no_page_is_named(names, problem, capsys, tmp_path, monkeypatch):
     """In one line."""

@@ -140,7 +140,8 @@ def test_without_a_preset_they_are_listed(capsys, arguments):
     """And how to go on, or to go on with a run."""
     assert main(["train", *arguments]) == 0
     output = capsys.readouterr().out
-    assert "presets: tabletop_ttrl, tabletop_ppo, tabletop_bc_ppo, libero_ttrl" in output
+    assert "\n  tabletop_ttrl        GRPO on success over groups of 8 trajectories" in output
+    assert all(f"\n  {name} " in output for name in PRESETS)
     assert "vla train --resume RUN" in output
 
 

@@ -185,6 +185,14 @@ def test_a_finished_run_can_be_given_more_iterations(resumed, tmp_path):
     assert load_experiment(directory).iterations == 7
 
 
+def test_a_finished_run_is_left_as_it_is(resumed, capsys):
+    """Nothing is evaluated or written again, and the command for more iterations is named."""
+    before = {path: path.stat().st_mtime_ns for path in resumed.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert main(["train", "--resume", str(resumed)]) == 0
+    assert "the run has all its 6 iterations; --iterations N goes on to N" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_fewer_iterations_are_refused(killed):
     """The error names both numbers, and the run stays as it was."""
     with pytest.raises(InvalidArgumentError, match="6, actually: 5"):
