@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import NonNegativeInt
 
-from rllib_configs.cli.evaluate import advice, caveats, rate
+from rllib_configs.cli.evaluate import advice, rate
 from rllib_configs.cli.options import parse_assessment
 from rllib_configs.config import Measurement
 from vla_envs.errors import InvalidArgumentError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 USAGE = """usage: vla compare A B [options]
 
 A and B are what `vla evaluate` takes (the directory of a run, of a policy or of a checkpoint, `expert`, `random`), or
-files that its --output has written. What is no file is evaluated, prompt by prompt beside the other, until the
-difference is certain at the 5 % level or there are no more prompts. Where they are patterns in quotes, such as
+files that its --output has written. What is no file is evaluated, prompt by prompt beside the other, until a
+test decides at the 5 % level that they differ, or there are no more prompts. Where they are patterns in quotes, such as
 'runs/mine_*' 'runs/other_*', each names the training seeds of a recipe, and the means over seeds are compared.
 
 vla compare A B --help lists the options."""
@@ -36,7 +36,7 @@ FLIPPED_SHOWN = 20
 
 @dataclass(frozen=True)
 class Compared(Measurement):
-    """Evaluate an actor beside another, on initial states that training never sees, until the difference is certain."""
+    """Evaluate an actor beside another, on initial states that training never sees, until a test has decided."""
 
     output: str | None = None
     """Directory for the episodes of both, a.jsonl and b.jsonl, each as ``vla evaluate`` writes them. The same command
@@ -44,11 +44,6 @@ class Compared(Measurement):
     films: NonNegativeInt = 0
     """Number of prompts with different outcomes whose episodes are filmed, for flipped.mp4 in the directory ``output``;
     two files are not filmed."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.films and self.output is None:
-            raise InvalidArgumentError("Expect `films` with `output`, the directory for the film, actually: none.")
 
 
 def main(arguments: list[str]) -> None:
@@ -87,20 +82,24 @@ def main(arguments: list[str]) -> None:
 
 def _compare_recipes(patterns: tuple[str, str], options: list[str]) -> None:
     """Compare two recipes by the training seeds that patterns name, and print how far seeds and evaluations spread."""
-    from rllib_configs.run.comparison import seeds_of
+    from rllib_configs.run.comparison import differences, seeds_of
+    from rllib_configs.run.results import caveats
     from rllib_configs.run.statistics import points, welch_interval
 
     recipes = [_streams(pattern, options, place) for pattern, place in zip(patterns, "ab", strict=True)]
     a, b = seeds_of(recipes)
     for letter, seeds, pattern in zip("AB", (a, b), patterns, strict=True):
         rates = ", ".join(f"{each:.1%}" for each in seeds.rates)
-        spread = f"{100 * seeds.spread:.1f} points; evaluation alone gives rise to {100 * seeds.evaluation_spread:.1f}"
+        spread = (
+            f"{100 * seeds.spread:.1f} points; chance on single prompts gives rise to {100 * seeds.chance_spread:.1f}"
+        )
         print(f"{letter}  mean success {seeds.mean:.1%} of {len(seeds.rates)} training seeds ({rates}): {pattern}")
-        print(f"   {seeds.episodes} episodes each; standard deviation {spread}")
+        print(f"   {seeds.outcomes.shape[1]} episodes each; standard deviation {spread}")
     interval = welch_interval(a, b)
     shown = "no interval, because the seeds do not differ" if interval is None else points(interval)
     print(f"B - A  {100 * (b.mean - a.mean):+.1f} points, over training seeds {shown}")
-    for line in caveats(recipes[0][0].setup):
+    setups = [streams[0].setup for streams in recipes]
+    for line in [*differences(*setups), *caveats(setups[0])]:
         print(line)
 
 
@@ -178,7 +177,8 @@ def _film(comparison: Comparison, a: Stream, b: Stream, asked: Compared) -> None
 def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
     """What a comparison says, line by line."""
     from rllib_configs.run.comparison import differences
-    from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolution
+    from rllib_configs.run.results import caveats
+    from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolved
 
     pairs, test = comparison.pairs, comparison.test
     evidence = f"evidence {test.evidence:.3g} (20 decides)"
@@ -193,8 +193,8 @@ def lines(comparison: Comparison, a: Setup, b: Setup) -> list[str]:
         f"B - A  {100 * pairs.difference:+.1f} points of success on {pairs.n} prompts: {counts}",
         f"whenever one stops         {points(test.interval())}, {test.verdict}, {evidence}",
         f"for prompts fixed before   {fixed}",
-        f"{pairs.n} prompts show differences of {100 * resolution(pairs):.0f} points with a power of 80 %.",
-        *caveats(a),
+        *([] if comparison.stopped_early else [f"resolution                 {resolved(pairs)}"]),
+        *caveats(a, comparison.a, comparison.b),
         *_flipped(comparison),
     ]
 

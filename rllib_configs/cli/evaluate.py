@@ -13,7 +13,7 @@ from rllib_configs.run.interruption import Stopped
 
 if TYPE_CHECKING:
     from rllib_configs.run.evaluation import Episode
-    from rllib_configs.run.results import Result, Setup
+    from rllib_configs.run.results import Result
     from rllib_configs.run.subjects import Subject
 
 USAGE = """usage: vla evaluate WHAT [options]
@@ -43,6 +43,17 @@ def main(arguments: list[str]) -> None:
             from rllib_configs.run.assessment import assess
 
             print_rates(assess(subject, asked))
+        if asked.films:
+            _film(subject, asked)
+
+
+def _film(subject: Subject, asked: Sweep) -> None:
+    """Film the first episodes, as many as ``--films`` says."""
+    from rllib_configs.run.play import FILM_STRIDE, film
+
+    path = Path(str(asked.output)).with_suffix(".mp4")
+    film(subject, asked.replace(num_episodes=asked.films), FILM_STRIDE, path)
+    print(f"film in {path}")
 
 
 @contextmanager
@@ -53,14 +64,6 @@ def advice(output: str | None) -> Iterator[None]:
     except Stopped as stopped:
         kept = f"The same command goes on with {output}." if output else "Nothing is kept without --output."
         raise Stopped(stopped.number, kept) from None
-
-
-def caveats(setup: Setup) -> list[str]:
-    """What has to be said beside the success rate, a line each."""
-    stand_ins = setup.environment.get("stand_ins", ())
-    if not stand_ins:
-        return []
-    return [f"{len(stand_ins)} stand-ins for files of the assets: images are not the official ones."]
 
 
 def print_rates(results: Sequence[Result]) -> None:
@@ -75,7 +78,14 @@ def print_rates(results: Sequence[Result]) -> None:
         groups.append(("all tasks", episodes))
     for name, group in groups:
         console.print(f"{rate(group)}: {name}", soft_wrap=True)
-    for line in caveats(results[0].setup):
+    print_caveats(results)
+
+
+def print_caveats(results: Sequence[Result]) -> None:
+    """Print what has to be said beside the success rate."""
+    from rllib_configs.run.results import caveats
+
+    for line in caveats(results[0].setup, results):
         print(line)
 
 
@@ -91,8 +101,7 @@ def print_sweep(subject: Subject, asked: Sweep) -> None:
         else:
             change = f"{100 * pairs.difference:+.1f} points {points(difference_interval(pairs))}"
             print(f"{measured}: {axis} {severity}, {change}")
-    for line in caveats(results[0].setup):
-        print(line)
+        print_caveats(results)
 
 
 def rate(episodes: Sequence[Episode]) -> str:

@@ -115,6 +115,8 @@ def parse_assessment(program: str, subject: Subject, default: Assessed, options:
         parsed = parse_options(program, description(type(default)), default, options)
     if not subject.is_policy and parsed.policy != default.policy:
         raise InvalidArgumentError(f"Expect no options of a policy with `{subject.name}`, actually: {parsed.policy}.")
+    if not subject.is_policy and parsed.temperature is not None:
+        raise InvalidArgumentError(f"Expect no `temperature` with `{subject.name}`, actually: {parsed.temperature}.")
     return parsed
 
 

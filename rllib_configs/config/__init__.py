@@ -1,6 +1,6 @@
 """What a run is: frozen dataclasses that are checked by their types and import neither ray nor torch."""
 
-from rllib_configs.config.assessment import Assessment, Measurement, Sweep
+from rllib_configs.config.assessment import Assessment, Axis, Measurement, Sweep
 from rllib_configs.config.environment import EnvironmentConfig
 from rllib_configs.config.experiment import Experiment
 from rllib_configs.config.policy import DINOv2BertConfig, OpenVLAConfig, PolicyConfig, TinyPolicyConfig
@@ -11,6 +11,7 @@ __all__ = [
     "PPO",
     "TTRL",
     "Assessment",
+    "Axis",
     "BehaviorCloning",
     "DINOv2BertConfig",
     "EnvironmentConfig",

@@ -48,7 +48,7 @@ class Assessment(Options):
             UnknownSuiteError: no suite of that name.
         """
         kwargs = PROTOCOLS[protocol].kwargs(suite)
-        own = {key: kwargs.pop(key) for key in ("image_size", "max_episode_steps")}
+        own = {key: kwargs.pop(key) for key in ("image_size", "cameras", "max_episode_steps")}
         environment = self.environment.replace(id="VLA-Libero-v0", env_kwargs=kwargs, wrappers=(), **own)
         return self.replace(environment=environment, split="all", protocol=protocol)
 
@@ -62,6 +62,13 @@ class Measurement(Assessment):
     output: str | None = None
     """File to which a JSON line is written for each episode, with what it rests on. The same command goes on where an
     interrupted one has stopped."""
+    films: NonNegativeInt = 0
+    """Number of episodes, the first ones, that are filmed, for an MP4 file of the same name as ``output``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.films and self.output is None:
+            raise InvalidArgumentError("Expect `films` with `output`, beside which the film goes, actually: none.")
 
 
 @dataclass(frozen=True)

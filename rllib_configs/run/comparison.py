@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from rllib_configs.config import EnvironmentConfig
 from rllib_configs.run.assessment import Stream, watched
 from rllib_configs.run.evaluation import Episode, starts_of
@@ -67,12 +69,13 @@ def compare(a: Stream, b: Stream, stop_early: bool = True) -> Comparison:
         InvalidArgumentError: evaluations of other prompts or another environment.
         WorkerError: no prompt gave a valid episode of both.
     """
-    _check_same_prompts(a, b)
+    check_same_prompts(a, b)
     one, other, test = list[Result](), list[Result](), SequentialTest()
     for result_a, result_b in watched(zip(a.results, b.results, strict=True), len(a.prompts)):
         one.append(result_a)
         other.append(result_b)
         if result_a.episode is not None and result_b.episode is not None:
+            _check_same_task(result_a.episode, result_b.episode)
             test.update(result_a.episode.success, result_b.episode.success)
         if stop_early and test.decided_at:
             break
@@ -90,30 +93,32 @@ def seeds_of(recipes: Sequence[Sequence[Stream]]) -> list[Seeds]:
     """
     first = recipes[0][0]
     for each in (stream for streams in recipes for stream in streams):
-        _check_same_prompts(first, each)
-    return [Seeds(tuple(map(_rate, streams)), len(first.prompts)) for streams in recipes]
+        check_same_prompts(first, each)
+    episodes = [[_whole(stream) for stream in streams] for streams in recipes]
+    for of_a_seed in (some for seeds in episodes for some in seeds):
+        for one, other in zip(episodes[0][0], of_a_seed, strict=True):
+            _check_same_task(one, other)
+    return [Seeds(np.array([[each.success for each in some] for some in seeds])) for seeds in episodes]
 
 
-def _rate(stream: Stream) -> float:
-    """The success rate over all prompts."""
+def _whole(stream: Stream) -> list[Episode]:
+    """The episodes of all prompts."""
     episodes = [each.episode for each in watched(stream.results, len(stream.prompts)) if each.episode is not None]
     if len(episodes) < len(stream.prompts):
         lacking = len(stream.prompts) - len(episodes)
         raise WorkerError(
             f"{lacking} of the {len(stream.prompts)} prompts gave no valid episode of {stream.setup.actor}."
         )
-    return sum(each.success for each in episodes) / len(episodes)
+    return episodes
 
 
-def recorded(path: Path) -> Stream:
+def recorded(path: Path, whole: bool = True) -> Stream:
     """The evaluation that a file of :class:`~rllib_configs.run.results.ResultsFile` holds.
 
     Raises:
-        InvalidArgumentError: the file is damaged, of an interrupted evaluation, or empty.
+        InvalidArgumentError: as :func:`~rllib_configs.run.results.read_results` does.
     """
-    results = read_results(path)
-    if not results:
-        raise InvalidArgumentError(f"Expect results of episodes, actually: {path} has none.")
+    results = read_results(path, whole)
     return Stream([each.prompt for each in results], results[0].setup, iter(results))
 
 
@@ -138,7 +143,14 @@ def differences(a: Setup, b: Setup) -> list[str]:
     return [f"The worlds differ: {key} is {one} for A and {other} for B." for key, (one, other) in differing.items()]
 
 
-def _check_same_prompts(a: Stream, b: Stream) -> None:
+def _check_same_task(a: Episode, b: Episode) -> None:
+    """Raise where prompts of the same indices are of other suites."""
+    if a.task != b.task:
+        raise InvalidArgumentError(f"Expect evaluations of the same tasks, actually: {a.task!r} and {b.task!r}.")
+
+
+def check_same_prompts(a: Stream, b: Stream) -> None:
+    """Raise InvalidArgumentError where two evaluations are of other environments or prompts."""
     for key in ("id", "task_id"):
         one, other = a.setup.environment.get(key), b.setup.environment.get(key)
         if one != other:

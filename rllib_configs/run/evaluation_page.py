@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,35 +11,56 @@ from matplotlib.figure import Figure
 
 from rllib_configs.run.comparison import Comparison, differences
 from rllib_configs.run.evaluation import Episode
-from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
-from rllib_configs.run.play import FLIPPED
-from rllib_configs.run.report import histogram, interval_text, success_table
-from rllib_configs.run.results import Result, Setup
-from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolution, success_interval
+from rllib_configs.run.page import MAX_BYTES, Section, drawing, flat, paragraph, table, write_page
+from rllib_configs.run.page import film as film_of
+from rllib_configs.run.report import HISTOGRAMS, episode_histograms, interval_text, success_table
+from rllib_configs.run.results import Result, Setup, caveats
+from rllib_configs.run.robustness import Measured
+from rllib_configs.run.statistics import difference_interval, mcnemar, points, resolved, success_interval
 
 
-def write_evaluation_page(path: Path, results: Sequence[Result]) -> None:
-    """Write the page of an evaluation: success by task, when episodes ended, and what it rests on."""
+def write_evaluation_page(path: Path, results: Sequence[Result], film: Path, sweep: Sequence[Measured] = ()) -> None:
+    """Write the page of an evaluation: success by task, when episodes ended, and what it rests on.
+
+    Args:
+        path: of the page.
+        results: of the evaluation.
+        film: of its first episodes, where there is one.
+        sweep: the same evaluation under perturbations, where there are any.
+    """
     episodes = [each.episode for each in results if each.episode is not None]
     setup = results[0].setup
     rates = table(success_table({"success": episodes}), has_total=True)
+    bars = drawing(_bars(episodes), "Success by task, 95 % intervals.")
     sections = [
-        Section("Success", [rates, drawing(_bars(episodes), "Success by task, 95 % intervals.")]),
-        Section("Episodes", [drawing(_steps({"": episodes}), "When the episodes that succeeded were over.")]),
+        Section(
+            "Success", [rates, *map(paragraph, caveats(setup, results)), bars, *_film(film, "The first episodes.")]
+        ),
+        *([Section("Robustness", _robustness(sweep))] if sweep else []),
+        Section("Episodes", [drawing(episode_histograms({"": episodes}), HISTOGRAMS)]),
         Section("What it rests on", [table([("", "value"), *_setup(setup)])]),
     ]
     lead = f"{setup.actor} succeeds in {interval_text(episodes)} of {len(episodes)} episodes."
     write_page(path, "Evaluation", lead, sections)
 
 
-def write_comparison_page(path: Path, comparison: Comparison, a: Setup, b: Setup) -> None:
-    """Write the page of a comparison: the difference and how sure it is, by task, and which outcomes differ."""
+def write_comparison_page(path: Path, comparison: Comparison, film: Path | None = None) -> None:
+    """Write the page of a comparison: the difference and how sure it is, by task, and which outcomes differ.
+
+    Args:
+        path: of the page.
+        comparison: what is known of the two.
+        film: of prompts with different outcomes, where there is one.
+    """
     one, other = [each for _, each, _ in comparison.episodes], [each for _, _, each in comparison.episodes]
+    a, b = comparison.a[0].setup, comparison.b[0].setup
+    said = [*differences(a, b), *caveats(a, comparison.a, comparison.b)]
+    flipped = _film(film, "The first of these prompts: A above, B below.")
     sections = [
-        Section("Difference", [table(_difference(comparison)), *map(paragraph, differences(a, b))]),
+        Section("Difference", [table(_difference(comparison)), *map(paragraph, said)]),
         Section("Success", [table(success_table({"A": one, "B": other}), has_total=True)]),
-        Section("Episodes", [drawing(_steps({"A": one, "B": other}), "When the episodes that succeeded were over.")]),
-        Section("Outcomes that differ", [*_film(path.with_name(FLIPPED)), table(_flipped(comparison))]),
+        Section("Episodes", [drawing(episode_histograms({"A": one, "B": other}), HISTOGRAMS)]),
+        Section("Outcomes that differ", [*flipped, table(_flipped(comparison))]),
         Section("What it rests on", [table([("", "A", "B"), *_both(a, b)])]),
     ]
     change = f"{100 * comparison.pairs.difference:+.1f} points"
@@ -62,12 +83,29 @@ def _bars(episodes: Sequence[Episode]) -> Figure:
     return figure
 
 
-def _steps(named: Mapping[str, Sequence[Episode]]) -> Figure:
-    """Control steps of the episodes that succeeded."""
-    figure = Figure(figsize=(8, 2.5), layout="constrained")
+def _robustness(sweep: Sequence[Measured]) -> list[str]:
+    """Success under each perturbation, and what it takes away of the success on the same prompts without one."""
+    rows: list[tuple[str, ...]] = [("perturbation", "severity", "success", "change in points")]
+    for (axis, severity), results, pairs in sweep:
+        episodes = [each.episode for each in results if each.episode is not None]
+        change = f"{100 * pairs.difference:+.1f} {points(difference_interval(pairs))}"
+        rows.append((str(axis), f"{severity:g}", interval_text(episodes), change))
+    return [table(rows), drawing(_severities(sweep), "Success by severity, 95 % intervals.")]
+
+
+def _severities(sweep: Sequence[Measured]) -> Figure:
+    """Success of each axis over its severities."""
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
-    histogram(axes, {name: [each.steps for each in some if each.success] for name, some in named.items()})
-    axes.set(xlabel="control steps of a success", ylabel="episodes")
+    for axis in dict.fromkeys(each.condition.axis for each in sweep):
+        measured = [each for each in sweep if each.condition.axis == axis]
+        severities = [each.condition.severity for each in measured]
+        rates = np.array([(each.pairs.both + each.pairs.only_b) / each.pairs.n for each in measured])
+        bounds = np.array([success_interval(each.pairs.both + each.pairs.only_b, each.pairs.n) for each in measured])
+        axes.errorbar(severities, rates, np.abs(bounds - rates[:, None]).T, marker="o", capsize=3, label=axis)
+    axes.set(xlabel="severity", ylabel="success rate", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend()
     return figure
 
 
@@ -85,13 +123,14 @@ def _difference(comparison: Comparison) -> list[tuple[str, str]]:
         rows += [
             ("95 % interval, for prompts fixed before", f"{points(difference_interval(pairs))} points"),
             ("exact McNemar test, for prompts fixed before", f"p = {mcnemar(pairs):.2g}"),
+            ("resolution of so many prompts", resolved(pairs)),
         ]
-    return [*rows, ("difference that so many prompts resolve", f"{100 * resolution(pairs):.0f} points (80 % power)")]
+    return rows
 
 
-def _film(path: Path) -> list[str]:
-    """What ``vla compare --films`` has left beside the files."""
-    return [film(path, "The first of these prompts: A above, B below.", MAX_BYTES // 2)] if path.is_file() else []
+def _film(path: Path | None, caption: str) -> list[str]:
+    """A film that ``--films`` has left."""
+    return [film_of(path, caption, MAX_BYTES // 2)] if path is not None and path.is_file() else []
 
 
 def _flipped(comparison: Comparison) -> list[tuple[str, ...]]:

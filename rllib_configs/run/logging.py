@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from policies.behavior_cloning import Measurement
 from rllib_configs.config import Experiment
+from rllib_configs.run.directory import PAGE
 from vla_envs.errors import require_extra
 from vla_envs.files import atomic_path, set_aside
 
@@ -230,7 +231,7 @@ class Progress:
         for row in body:
             table.add_row(*row, style="bold" if row is body[-1] else None)
         self.console.print(table)
-        self._line(f"results in [bold]{directory}[/]")
+        self._line(f"results in [bold]{directory}[/], to look at: [bold]{PAGE}[/]")
 
     def cloned_in(self, directory: Path) -> None:
         """A policy has been cloned, which other commands take from there."""

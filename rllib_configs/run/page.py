@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from vla_envs.files import atomic_write_text
 
-MAX_BYTES = 5 * 2**20
+MAX_BYTES = 5_000_000
 """Size of the largest page: films that do not fit are named instead."""
 STYLE = """
 :root { color-scheme: light dark; }

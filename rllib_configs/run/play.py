@@ -19,7 +19,7 @@ from vla_envs.group import GroupStart, rollout
 FLIPPED = "flipped.mp4"
 """Film of the prompts on which the outcomes of two actors differ."""
 FILM_STRIDE = 2
-"""Control steps between two frames of a comparison's film."""
+"""Control steps between two frames of the film of an evaluation or a comparison."""
 
 
 def film(subject: Subject, assessment: Assessment, stride: int, path: Path) -> list[bool]:

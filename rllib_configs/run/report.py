@@ -15,6 +15,8 @@ from rllib_configs.run.statistics import success_interval
 from vla_envs.files import atomic_path
 
 Cells = tuple[str, ...]
+HISTOGRAMS = "After how many control steps the episodes that succeeded were over, and what all of them were paid."
+"""Caption of :func:`episode_histograms`."""
 
 
 class CurvePoint(NamedTuple):
@@ -66,6 +68,18 @@ def histogram(axes: Any, named: Mapping[str, Sequence[float]]) -> None:
     axes.hist([[*some] for some in named.values()], bins=edges, color=colors, label=[*named])
     if len(named) > 1:
         axes.legend()
+
+
+def episode_histograms(named: Mapping[str, Sequence[Episode]]) -> Figure:
+    """Control steps of successes, and rewards of all episodes, of one or two evaluations."""
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    steps, rewards = figure.subplots(1, 2)
+    histogram(steps, {name: [each.steps for each in some if each.success] for name, some in named.items()})
+    steps.set(xlabel="control steps of a success", ylabel="episodes")
+    paid = {name: [each.reward for each in some if each.reward is not None] for name, some in named.items()}
+    histogram(rewards, paid)
+    rewards.set(xlabel="reward of an episode")
+    return figure
 
 
 def success_table(named: Mapping[str, Sequence[Episode]]) -> list[Cells]:

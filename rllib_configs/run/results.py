@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from policies.options import STRICT
 from rllib_configs.run.evaluation import Episode
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import atomic_write_text
 from vla_envs.spec import Prompt
 from vla_envs.strict_json import parse_json
 
@@ -54,6 +55,8 @@ class Result:
 
     index: int
     """Of the prompt among those of the evaluation; it seeds the episode."""
+    prompts: int
+    """Number of prompts of the evaluation: a file with fewer lines is not whole."""
     prompt: Prompt
     episode: Episode | None
     """None where faults of a worker process have left none that is valid."""
@@ -61,6 +64,7 @@ class Result:
 
 
 _RESULT = TypeAdapter(Result)
+_log = logging.getLogger(__name__)
 
 
 class ResultsFile:
@@ -73,31 +77,37 @@ class ResultsFile:
         prompts: of the evaluation, in order.
 
     Raises:
-        InvalidArgumentError: the file is damaged, or of an evaluation with another setup or other prompts.
+        InvalidArgumentError: the file is damaged, of an evaluation with another setup or other prompts, or one that
+            another process writes.
     """
 
     def __init__(self, path: Path | None, setup: Setup, prompts: Sequence[Prompt]) -> None:
         self.path, self.setup, self.prompts = path, setup, prompts
         self.results: list[Result] = []
-        if path is not None and path.is_file():
-            found = read_results(path, torn=True)
-            self._check(found)
-            whole = len(found) if len(found) == len(prompts) else len(found) // setup.num_envs * setup.num_envs
-            self.results = found[:whole]
         if path is not None:
-            atomic_write_text(path, "".join(map(_line, self.results)))
+            self._file = _locked(path)
+            self._go_on(path, self._file.read())
 
     def append(self, episodes: Sequence[Episode | None]) -> list[Result]:
         """Add the episodes of a batch and return their results; they are on disk when this returns."""
-        first = len(self.results)
-        added = [Result(index, self.prompts[index], each, self.setup) for index, each in enumerate(episodes, first)]
+        first, n = len(self.results), len(self.prompts)
+        added = [Result(index, n, self.prompts[index], each, self.setup) for index, each in enumerate(episodes, first)]
         self.results += added
         if self.path is not None:
-            with self.path.open("a") as file:
-                file.write("".join(map(_line, added)))
-                file.flush()
-                os.fsync(file.fileno())
+            self._file.write(b"".join(map(_line, added)))
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return added
+
+    def _go_on(self, path: Path, data: bytes) -> None:
+        """Take the whole batches of a file, and cut off what follows them."""
+        *lines, _ = data.split(b"\n")
+        found = _parsed(path, lines)
+        self._check(found)
+        batch = self.setup.num_envs
+        kept = len(found) if len(found) == len(self.prompts) else len(found) // batch * batch
+        self.results = found[:kept]
+        self._file.truncate(sum(len(line) + 1 for line in lines[:kept]))
 
     def _check(self, found: Sequence[Result]) -> None:
         """Raise where results are not the first ones of this evaluation."""
@@ -114,25 +124,76 @@ class ResultsFile:
             )
 
 
-def read_results(path: Path, torn: bool = False) -> list[Result]:
+def read_results(path: Path, whole: bool = True) -> list[Result]:
     """The results that a file holds.
 
     Args:
         path: of the file.
-        torn: whether the last line may be the beginning of one, which a kill has left; it is left out.
+        whole: whether it has to hold a result for every prompt, which an interrupted evaluation does not.
 
     Raises:
-        InvalidArgumentError: the file cannot be read, or a line is none.
+        InvalidArgumentError: the file cannot be read, has no results or those of several evaluations, or is not whole.
     """
     try:
-        *lines, rest = path.read_bytes().decode().split("\n")
-        if rest and not torn:
-            raise ValueError("its last line has no end: the evaluation was interrupted. Start it again to go on")
-        return [_RESULT.validate_json(json.dumps(parse_json(line)), strict=True) for line in lines]
-    except (OSError, ValueError, ValidationError) as error:
+        *lines, rest = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise InvalidArgumentError(f"Expect the results of `vla evaluate`, actually: {path} ({error}).") from error
+    results = _parsed(path, lines)
+    if not results:
+        raise InvalidArgumentError(f"Expect results of episodes, actually: {path} has none.")
+    prompts = results[-1].prompts
+    if whole and (rest or len(results) < prompts):
+        raise InvalidArgumentError(
+            f"Expect the results of a whole evaluation, actually: {path} has {len(results)} of {prompts}, because it "
+            "was interrupted, or ended by the comparison that it belongs to. The command that began it goes on with it."
+        )
+    return results
+
+
+def caveats(setup: Setup, *evaluations: Sequence[Result]) -> list[str]:
+    """What has to be said beside success rates, a sentence each; the evaluations are of the same prompts."""
+    sentences = []
+    if left_out := {each.index for results in evaluations for each in results if each.episode is None}:
+        of = len(evaluations[0])
+        sentences.append(f"{len(left_out)} of {of} prompts gave no valid episode and are left out.")
+    if stand_ins := setup.environment.get("stand_ins", ()):
+        sentences.append(f"{len(stand_ins)} stand-ins for files of the assets: images are not the official ones.")
+    return sentences
+
+
+def _parsed(path: Path, lines: Sequence[bytes]) -> list[Result]:
+    """The results of lines, of one evaluation and in its order."""
+    try:
+        results = [_RESULT.validate_json(json.dumps(parse_json(line.decode())), strict=True) for line in lines]
+    except (ValueError, ValidationError) as error:
         reason = " ".join(str(error).split("\n")[:3])
         raise InvalidArgumentError(f"Expect the results of `vla evaluate`, actually: {path} ({reason}).") from error
+    if [each.index for each in results] != [*range(len(results))] or any(
+        each.setup != results[0].setup for each in results
+    ):
+        raise InvalidArgumentError(
+            f"Expect the results of one evaluation, actually: {path}, whose lines are of several, or not in order."
+        )
+    return results
 
 
-def _line(result: Result) -> str:
-    return _RESULT.dump_json(result).decode() + "\n"
+def _locked(path: Path) -> BinaryIO:
+    """The file, empty if it was absent, at its beginning; nobody else writes it until this process has ended."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+b")
+    try:
+        # Of the process and not of this handle, so that the same process can go on with what it has begun.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        raise InvalidArgumentError(
+            f"Expect `--output` to be a file that no other process writes, actually: {path}. Wait until that has "
+            "ended, or name another file."
+        ) from None
+    except OSError as error:
+        _log.warning("%s cannot be locked (%s): let no other process write it.", path, error)
+    file.seek(0)
+    return file
+
+
+def _line(result: Result) -> bytes:
+    return _RESULT.dump_json(result) + b"\n"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +10,16 @@ from matplotlib.figure import Figure
 
 from rllib_configs.config import Experiment
 from rllib_configs.run.checkpoints import Checkpoints, RunState
-from rllib_configs.run.directory import ENVIRONMENT_FILE, FILM, load_experiment
+from rllib_configs.run.directory import ENVIRONMENT_FILE, FILM, PAGE, load_experiment
 from rllib_configs.run.evaluation import Episode, read_episodes
 from rllib_configs.run.logging import read_metrics
 from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
-from rllib_configs.run.report import cloned_from, curve_figure, histogram, success_table
+from rllib_configs.run.report import HISTOGRAMS, cloned_from, curve_figure, episode_histograms, success_table
 from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar, points
 from vla_envs.errors import InvalidArgumentError
 
-PAGE = "report.html"
+GOAL = 0.8
+"""Success up to which training episodes are counted."""
 PANELS = {
     "policy/approx_kl": "KL of the update (nats)",
     "policy/entropy": "entropy (nats a token)",
@@ -51,7 +50,7 @@ def write_run_page(directory: Path, path: Path | None = None) -> Path:
     state = Checkpoints(directory, experiment.checkpoints_kept).newest().state
     sections = [
         Section("Success", _success(experiment, state, before, after)),
-        Section("Episodes", [drawing(_histograms(before, after), "Before and after training.")]),
+        Section("Episodes", [drawing(episode_histograms({"before": before, "after": after}), HISTOGRAMS)]),
         Section("Training", _training(directory, experiment)),
         Section("What it rests on", _setup(directory, experiment)),
     ]
@@ -92,22 +91,19 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
         table(success_table({"before": before, "after": after}), has_total=True),
         paragraph(difference),
         paragraph(actors),
+        paragraph(_efficiency(experiment, state)),
         paragraph(going_on),
         drawing(curve, "Learning curve."),
     ]
 
 
-def _histograms(before: Sequence[Episode], after: Sequence[Episode]) -> Figure:
-    """Control steps of successes, and rewards of all episodes, before and after."""
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    steps, rewards = figure.subplots(1, 2)
-    named = {"before": before, "after": after}
-    histogram(steps, {name: [each.steps for each in some if each.success] for name, some in named.items()})
-    steps.set(xlabel="control steps of a success", ylabel="episodes")
-    paid = {name: [each.reward for each in some if each.reward is not None] for name, some in named.items()}
-    histogram(rewards, paid)
-    rewards.set(xlabel="reward of an episode")
-    return figure
+def _efficiency(experiment: Experiment, state: RunState) -> str:
+    """After how many training episodes the learning curve reached a success of 80 %."""
+    each = experiment.ppo.groups_per_iteration * experiment.ttrl.n_votes_per_prompt
+    reached = next((point.iteration for point in state.curve if point.rate >= GOAL), None)
+    if reached is None:
+        return f"Held-out success has not reached {GOAL:.0%}."
+    return f"Held-out success reached {GOAL:.0%} at iteration {reached}, after {reached * each:,} training episodes."
 
 
 def _training(directory: Path, experiment: Experiment) -> list[str]:
@@ -134,7 +130,6 @@ def _training(directory: Path, experiment: Experiment) -> list[str]:
 
 def _setup(directory: Path, experiment: Experiment) -> list[str]:
     rests_on = json.loads((directory / ENVIRONMENT_FILE).read_text())
-    machine = {"machine": platform.platform(), "cores": os.cpu_count(), "Python": platform.python_version()}
     options = json.loads(experiment.to_json())
-    rows = [(name, json.dumps(value)) for name, value in flat({**machine, "environment": rests_on, **options})]
+    rows = [(name, json.dumps(value)) for name, value in flat({"rests on": rests_on, **options})]
     return [table([("", "value"), *rows])]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vla_envs.arguments import check_number
 
@@ -100,26 +102,35 @@ def difference_interval(pairs: Pairs) -> tuple[float, float]:
     return bound(-1.0), bound(1.0)
 
 
-class Seeds(NamedTuple):
-    """Success rates of one recipe, trained from several seeds, each over the same number of episodes."""
+@dataclass(frozen=True)
+class Seeds:
+    """How policies of one recipe, trained from several seeds, did on the same prompts."""
 
-    rates: tuple[float, ...]
-    episodes: int
+    outcomes: NDArray[np.bool_]
+    """Success of each seed (rows) on each prompt (columns)."""
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """Success rate of each seed."""
+        return self.outcomes.mean(1)
 
     @property
     def mean(self) -> float:
         """Mean of the rates."""
-        return float(np.mean(self.rates))
+        return float(self.rates.mean())
 
     @property
     def spread(self) -> float:
         """Standard deviation of the rates."""
-        return float(np.std(self.rates, ddof=1))
+        return float(self.rates.std(ddof=1))
 
     @property
-    def evaluation_spread(self) -> float:
-        """Standard deviation that the rates would have if all seeds had trained equally good policies."""
-        return math.sqrt(np.mean([rate * (1.0 - rate) for rate in self.rates]) / self.episodes)
+    def chance_spread(self) -> float:
+        """Standard deviation of the rates of equally good policies, whose prompts are decided independently.
+
+        Each prompt has a probability of its own, whose share of the variance is that of its outcomes over the seeds.
+        """
+        return math.sqrt(self.outcomes.var(0, ddof=1).mean() / self.outcomes.shape[1])
 
 
 def welch_interval(a: Seeds, b: Seeds) -> tuple[float, float] | None:
@@ -127,9 +138,11 @@ def welch_interval(a: Seeds, b: Seeds) -> tuple[float, float] | None:
 
     Where neither has a spread there is none: None.
 
-    >>> low, high = welch_interval(Seeds((0.5, 0.6, 0.7), 100), Seeds((0.8, 0.9, 0.8), 100))
+    >>> a = Seeds(np.array([[1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]], bool))
+    >>> b = Seeds(np.array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]], bool))
+    >>> low, high = welch_interval(a, b)
     >>> round(low, 3), round(high, 3)
-    (0.028, 0.438)
+    (0.138, 0.662)
     """
     from scipy.stats import ttest_ind
 
@@ -162,19 +175,46 @@ def _tango_score(pairs: Pairs, difference: float) -> float:
     return distance / math.sqrt(variance)
 
 
-def resolution(pairs: Pairs, power: float = 0.8) -> float:
-    """The smallest difference of success that as many prompts show with this power, at the 5 % level.
+def resolution(pairs: Pairs, power: float = 0.8) -> float | None:
+    """The smallest difference of success that McNemar's exact test finds with this power on as many prompts.
 
-    It rests on the share of prompts on which the two policies differed here (Connor 1987).
+    It rests on the share of prompts on which the two policies differed here, or on the difference itself where that is
+    larger: so many prompts must differ. Five prompts or fewer show no difference: None.
 
     >>> round(resolution(Pairs(both=40, only_a=10, only_b=10, neither=40)), 3)
-    0.125
+    0.128
     """
-    from scipy.stats import norm
+    from scipy.optimize import brentq
 
-    share = max(pairs.discordant, 1) / pairs.n
-    at_level, at_power = norm.ppf((1 + LEVEL) / 2), norm.ppf(power)
-    return min(1.0, float((at_level + at_power) * math.sqrt(share / pairs.n)))
+    share = pairs.discordant / pairs.n
+    if mcnemar(Pairs(0, 0, pairs.n, 0)) >= 1 - LEVEL:
+        return None
+    return float(brentq(lambda each: _mcnemar_power(pairs.n, max(share, each), each) - power, 1e-6, 1.0, xtol=1e-5))
+
+
+def resolved(pairs: Pairs) -> str:
+    """The :func:`resolution`, in words.
+
+    >>> resolved(Pairs(both=40, only_a=10, only_b=10, neither=40))
+    'differences of 13 points and more, with a power of 80 %'
+    """
+    smallest = resolution(pairs)
+    if smallest is None:
+        return f"none: {pairs.n} prompts show no difference"
+    return f"differences of {100 * smallest:.0f} points and more, with a power of 80 %"
+
+
+def _mcnemar_power(n: int, share: float, difference: float) -> float:
+    """How probably the exact test is below its level on n prompts, of which ``share`` differ on average."""
+    from scipy.stats import binom
+
+    discordant = np.arange(n + 1)
+    # The most successes of the worse policy alone that are too few for a fair coin, -1 where there are none.
+    most = binom.ppf((1 - LEVEL) / 2, discordant, 0.5)
+    most -= 2 * binom.cdf(most, discordant, 0.5) >= 1 - LEVEL
+    better = (share + difference) / (2 * share)
+    found = binom.cdf(most, discordant, better) + binom.cdf(most, discordant, 1 - better)
+    return float(binom.pmf(discordant, n, share) @ found)
 
 
 class SequentialTest:
@@ -207,7 +247,7 @@ class SequentialTest:
     def __init__(self, difference: float = 0.1) -> None:
         self.aimed_at = check_number("difference", difference, 0.0, 1.0, above=True)
         self.decided_at: int | None = None
-        """Number of prompts after which the difference was certain; None as long as it is not."""
+        """Number of prompts after which the test had decided that they differ; None as long as it has not."""
         self._outcomes: list[int] = []
         self._bets: list[float] = []
         self._discordant = 0
@@ -225,8 +265,8 @@ class SequentialTest:
 
     @property
     def verdict(self) -> str:
-        """Whether the difference is certain, in words."""
-        return f"certain after {self.decided_at} prompts" if self.decided_at else "not certain"
+        """Whether the test has decided that they differ, in words."""
+        return f"decided after {self.decided_at} prompts" if self.decided_at else "not decided"
 
     def update(self, a: bool, b: bool) -> None:
         """Take the outcomes of the two policies on the next prompt."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import signal
 import time
 from collections.abc import Iterator
@@ -170,8 +172,9 @@ class Run:
     def begin(self, policy: Policy) -> None:
         """Make the initial policy of the run, and evaluate it."""
         self.write_config()
-        rests_on = json.dumps(provenance(self.experiment.environment), indent=2)
-        atomic_write_text(self.directory / ENVIRONMENT_FILE, rests_on)
+        machine = {"platform": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()}
+        rests_on = {**provenance(self.experiment.environment), "machine": machine}
+        atomic_write_text(self.directory / ENVIRONMENT_FILE, json.dumps(rests_on, indent=2))
         self.progress.phase("initial policy")
         if self.experiment.clones:
             demonstrations = load_demonstrations(self.experiment)

@@ -25,8 +25,10 @@ from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
 
 
-def spread_over_tasks(prompts: Iterable[Prompt]) -> list[Prompt]:
+def spread_over_tasks(prompts: Iterable[Prompt], rng: np.random.Generator | None = None) -> list[Prompt]:
     """The same prompts, each once and those of different tasks by turns, so that the first of them are of all tasks.
+
+    ``rng`` draws the order of the tasks anew in every round; without it they keep that of their first prompts.
 
     >>> [tuple(each) for each in spread_over_tasks([Prompt(0, 5), Prompt(0, 6), Prompt(1, 5), Prompt(0, 5)])]
     [(0, 5), (1, 5), (0, 6)]
@@ -34,7 +36,10 @@ def spread_over_tasks(prompts: Iterable[Prompt]) -> list[Prompt]:
     by_task: dict[int, list[Prompt]] = {}
     for prompt in dict.fromkeys(prompts):
         by_task.setdefault(prompt.task_id, []).append(prompt)
-    return [prompt for one_of_each in zip_longest(*by_task.values()) for prompt in one_of_each if prompt is not None]
+    rounds = [[prompt for prompt in each if prompt is not None] for each in zip_longest(*by_task.values())]
+    if rng is not None:
+        rounds = [[each[place] for place in rng.permutation(len(each))] for each in rounds]
+    return [prompt for each in rounds for prompt in each]
 
 
 class PromptSampler(ABC):

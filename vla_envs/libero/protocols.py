@@ -11,6 +11,7 @@ from vla_envs.arguments import check_choice
 from vla_envs.errors import UnknownSuiteError
 from vla_envs.libero.suites import SUITES
 
+MAIN, BOTH = ("agentview",), ("agentview", "wrist")
 OFFICIAL_STEPS = {name: suite.horizon for name, suite in SUITES.items()}
 
 
@@ -23,11 +24,13 @@ class Protocol:
     on the way into and out of a policy is the policy's.
 
     Attributes:
+        cameras: which it shows; a policy need not look at all of them.
         max_episode_steps: suite -> step limit of an episode, settle steps excluded.
         settle_steps: control steps between an initial state and the first observation.
         source: the repository at a revision, and the files that say so.
     """
 
+    cameras: tuple[str, ...]
     max_episode_steps: Mapping[str, int]
     settle_steps: int
     source: str
@@ -38,28 +41,38 @@ class Protocol:
         Raises:
             UnknownSuiteError: no suite of that name.
 
-        >>> PROTOCOLS["rlinf"].kwargs("libero_goal")
-        {'suite': 'libero_goal', 'max_episode_steps': 320, 'settle_steps': 15, 'image_size': 256}
+        >>> keywords = PROTOCOLS["rlinf"].kwargs("libero_goal")
+        >>> keywords["max_episode_steps"], keywords["settle_steps"], keywords["cameras"]
+        (320, 15, ('agentview', 'wrist'))
         """
         check_choice("suite", suite, self.max_episode_steps, UnknownSuiteError)
-        limit = self.max_episode_steps[suite]
-        return {"suite": suite, "max_episode_steps": limit, "settle_steps": self.settle_steps, "image_size": 256}
+        limits = {"max_episode_steps": self.max_episode_steps[suite], "settle_steps": self.settle_steps}
+        return {"suite": suite, **limits, "image_size": 256, "cameras": self.cameras}
 
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
     {
-        "openvla": Protocol(OFFICIAL_STEPS, 10, "openvla/openvla@c8f03f4 experiments/robot/libero/run_libero_eval.py"),
-        "openvla_oft": Protocol(
-            OFFICIAL_STEPS, 10, "moojink/openvla-oft@213c5ff experiments/robot/libero/run_libero_eval.py"
+        "openvla": Protocol(
+            MAIN, OFFICIAL_STEPS, 10, "openvla/openvla@c8f03f4 experiments/robot/libero/run_libero_eval.py"
         ),
-        "openpi": Protocol(OFFICIAL_STEPS, 10, "Physical-Intelligence/openpi@15a9616 examples/libero/main.py"),
+        "openvla_oft": Protocol(
+            BOTH, OFFICIAL_STEPS, 10, "moojink/openvla-oft@213c5ff experiments/robot/libero/run_libero_eval.py"
+        ),
+        "openpi": Protocol(BOTH, OFFICIAL_STEPS, 10, "Physical-Intelligence/openpi@15a9616 examples/libero/main.py"),
         "lerobot": Protocol(
-            {**OFFICIAL_STEPS, "libero_spatial": 280}, 10, "huggingface/lerobot@7427f31 src/lerobot/envs/libero.py"
+            BOTH,
+            {**OFFICIAL_STEPS, "libero_spatial": 280},
+            10,
+            "huggingface/lerobot@7427f31 src/lerobot/envs/libero.py",
         ),
         "simplevla_rl": Protocol(
-            dict.fromkeys(OFFICIAL_STEPS, 512), 10, "PRIME-RL/SimpleVLA-RL@7c51662 verl/workers/rollout/rob_rollout.py"
+            BOTH,
+            dict.fromkeys(OFFICIAL_STEPS, 512),
+            10,
+            "PRIME-RL/SimpleVLA-RL@7c51662 verl/workers/rollout/rob_rollout.py",
         ),
         "rlinf": Protocol(
+            BOTH,
             {**dict.fromkeys(OFFICIAL_STEPS, 512), "libero_spatial": 240, "libero_object": 240, "libero_goal": 320},
             15,
             "RLinf/RLinf@a3816b5 rlinf/envs/libero/libero_env.py, examples/embodiment/config/env/*.yaml",

@@ -1,5 +1,6 @@
 """``vla compare``."""
 
+import json
 import shutil
 
 import imageio.v2 as imageio
@@ -52,7 +53,9 @@ def test_recipes_are_compared_by_their_training_seeds(files, capsys):
     assert main(["compare", str(files / "bad_*"), str(files / "good_*")]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("A  mean success 50.0% of 2 training seeds (100.0%, 0.0%): ")
-    assert printed[1] == "   8 episodes each; standard deviation 70.7 points; evaluation alone gives rise to 0.0"
+    assert (
+        printed[1] == "   8 episodes each; standard deviation 70.7 points; chance on single prompts gives rise to 25.0"
+    )
     assert printed[2].startswith("B  mean success 100.0% of 2 training seeds")
     assert printed[4].startswith("B - A  +50.0 points, over training seeds [-")
 
@@ -96,7 +99,7 @@ def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     command = ["compare", "random", "expert", *TASKS, "--num-envs", "8", "--output", str(tmp_path / "out")]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "certain after 20 prompts, evidence 20.2 (20 decides)" in printed
+    assert "decided after 20 prompts, evidence 20.2 (20 decides)" in printed
     assert "for prompts fixed before   nothing, because the difference has ended it" in printed
     assert [len((tmp_path / "out" / f"{each}.jsonl").read_text().splitlines()) for each in "ab"] == [24, 24]
     assert main(["report", str(tmp_path / "out")]) == 0
@@ -104,6 +107,8 @@ def test_a_large_difference_ends_the_evaluation_early(capsys, tmp_path):
     assert texts[texts.index("prompts: both succeed, A alone, B alone, neither") + 1] == "0, 0, 20, 0"
     assert "none, because the difference has ended the comparison" in texts
     assert "exact McNemar test, for prompts fixed before" not in texts
+    assert main(["compare", *[str(tmp_path / "out" / f"{each}.jsonl") for each in "ab"]]) == 1
+    assert "ended by the comparison that it belongs to" in capsys.readouterr().err
 
 
 def test_prompts_with_different_outcomes_are_filmed(capsys, tmp_path):
@@ -113,8 +118,8 @@ def test_prompts_with_different_outcomes_are_filmed(capsys, tmp_path):
     assert f"film in {tmp_path / 'flipped.mp4'}" in capsys.readouterr().out
     height, width, _ = imageio.mimread(tmp_path / "flipped.mp4", memtest=False)[0].shape
     assert (height, width) == (2 * (TILE + CAPTION), 72 + 2 * TILE)
-    assert main(["report", str(tmp_path)]) == 0
-    assert "<video" in (tmp_path / "report.html").read_text()
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "elsewhere" / "page.html")]) == 0
+    assert "<video" in (tmp_path / "elsewhere" / "page.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -136,6 +141,26 @@ def test_files_take_no_options(files, capsys):
     """They would have no effect."""
     assert main(["compare", str(files / "random.jsonl"), str(files / "expert.jsonl"), "--seed", "1"]) == 1
     assert "no options with two files, actually: --seed 1" in capsys.readouterr().err
+
+
+def test_files_of_other_tasks_are_refused(files, capsys):
+    """Prompts of the same indices are other ones in another suite."""
+    text = (files / "expert.jsonl").read_text()
+    (files / "other.jsonl").write_text(text.replace('"task":"open the drawer"', '"task":"turn on the stove"'))
+    assert main(["compare", str(files / "expert.jsonl"), str(files / "other.jsonl")]) == 1
+    assert "the same tasks, actually: 'open the drawer' and 'turn on the stove'" in capsys.readouterr().err
+
+
+def test_prompts_without_a_valid_episode_are_said(files, capsys):
+    """They are in no pair."""
+    lines = (files / "expert.jsonl").read_text().splitlines()
+    lost = {**json.loads(lines[2]), "episode": None}
+    lines[2] = json.dumps(lost)
+    (files / "lost.jsonl").write_text("\n".join(lines) + "\n")
+    assert main(["compare", str(files / "expert.jsonl"), str(files / "lost.jsonl")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "1 of 8 prompts gave no valid episode and are left out." in printed
+    assert "B - A  +0.0 points of success on 7 prompts: both 7, A alone 0, B alone 0, neither 0" in printed
 
 
 def test_files_of_other_prompts_are_refused(files, capsys):

@@ -55,6 +55,13 @@ def test_the_expert_has_no_options_of_a_policy(capsys, command):
     assert "no options of a policy with `expert`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("actor", ["expert", "random"])
+def test_only_a_policy_has_a_temperature(capsys, actor):
+    """Of the others it would be recorded and have no effect."""
+    assert main(["evaluate", actor, "--temperature", "0.5"]) == 1
+    assert f"no `temperature` with `{actor}`, actually: 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [("play", "expert"), ("compare", "expert", "random")])
 def test_perturbations_are_swept_by_the_evaluation_alone(capsys, command):
     """Elsewhere they are wrappers of the environment; an option of no effect would be worse than none."""
@@ -87,6 +94,7 @@ class TestProtocol:
         assert asked.environment.max_episode_steps == 512
         assert asked.environment.env_kwargs == {"suite": "libero_10", "settle_steps": 10}
         assert (asked.split, asked.train_ok) == ("all", True)
+        assert asked.environment.cameras == ("agentview", "wrist")
 
     def test_a_keyword_of_another_environment_is_named(self, capsys):
         """Where the id was forgotten, as where it contradicts the protocol."""

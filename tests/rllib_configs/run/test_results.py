@@ -1,11 +1,13 @@
 """The file of an evaluation."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
 from rllib_configs.run.evaluation import Episode
-from rllib_configs.run.results import ResultsFile, Setup, read_results
+from rllib_configs.run.results import ResultsFile, Setup, caveats, read_results
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.spec import Prompt
 
@@ -104,9 +106,73 @@ def test_a_damaged_line_is_named(tmp_path, damage):
         ResultsFile(tmp_path / "a.jsonl", SETUP, PROMPTS)
 
 
-def test_a_torn_file_is_no_result(tmp_path):
-    """Of a comparison it would be another number of prompts."""
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_interrupted_file_is_no_result(tmp_path, batches):
+    """It would be another number of prompts; cut between two lines it looks whole."""
+    write(tmp_path / "a.jsonl", batches=batches)
+    with pytest.raises(InvalidArgumentError, match=rf"has {2 * batches} of 6, because it was interrupted"):
+        read_results(tmp_path / "a.jsonl")
+    assert len(read_results(tmp_path / "a.jsonl", whole=False)) == 2 * batches
+
+
+def test_a_torn_last_line_is_no_result(tmp_path):
+    """What a kill has left of it."""
     write(tmp_path / "a.jsonl")
     (tmp_path / "a.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes()[:-5])
-    with pytest.raises(InvalidArgumentError, match="interrupted"):
+    with pytest.raises(InvalidArgumentError, match="has 5 of 6"):
         read_results(tmp_path / "a.jsonl")
+
+
+def test_an_empty_file_is_no_result(tmp_path):
+    """That of an evaluation that has not come far."""
+    ResultsFile(tmp_path / "a.jsonl", SETUP, PROMPTS)
+    with pytest.raises(InvalidArgumentError, match="has none"):
+        read_results(tmp_path / "a.jsonl")
+
+
+def test_more_prompts_go_on_with_a_file(tmp_path):
+    """Which is whole then."""
+    first = ResultsFile(tmp_path / "a.jsonl", SETUP, PROMPTS[:4])
+    for begin in (0, 2):
+        first.append([episode(begin), episode(begin + 1)])
+    assert len(read_results(tmp_path / "a.jsonl")) == 4
+    assert read_results(tmp_path / "a.jsonl") != write(tmp_path / "a.jsonl").results
+    assert [each.prompt for each in read_results(tmp_path / "a.jsonl")] == PROMPTS
+
+
+@pytest.mark.parametrize("other", [SETUP, dataclasses.replace(SETUP, actor="random")])
+def test_files_that_were_joined_are_no_result(tmp_path, other):
+    """Of one actor or of two."""
+    write(tmp_path / "a.jsonl")
+    write(tmp_path / "b.jsonl", other)
+    (tmp_path / "c.jsonl").write_bytes((tmp_path / "a.jsonl").read_bytes() + (tmp_path / "b.jsonl").read_bytes())
+    with pytest.raises(InvalidArgumentError, match="of several, or not in order"):
+        read_results(tmp_path / "c.jsonl")
+
+
+def test_two_processes_do_not_write_one_file(tmp_path):
+    """The second one is told so, and the file stays as it was."""
+    path = tmp_path / "a.jsonl"
+    write(path, batches=1)
+    before = path.read_bytes()
+    hold = "import fcntl, sys; f = open(sys.argv[1], 'a'); fcntl.lockf(f, 2); print('held', flush=True); input()"
+    command = [sys.executable, "-c", hold, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(InvalidArgumentError, match="no other process writes"):
+            ResultsFile(path, SETUP, PROMPTS)
+        holder.communicate(b"\n")
+    assert path.read_bytes() == before
+    assert len(write(path).results) == 6
+
+
+def test_prompts_without_a_valid_episode_are_said(tmp_path):
+    """Once, where several evaluations lack them."""
+    file = ResultsFile(None, SETUP, PROMPTS)
+    file.append([None, episode(1)])
+    other = ResultsFile(None, SETUP, PROMPTS)
+    other.append([None, None])
+    assert caveats(SETUP, file.results) == ["1 of 2 prompts gave no valid episode and are left out."]
+    assert caveats(SETUP, file.results, other.results) == ["2 of 2 prompts gave no valid episode and are left out."]
+    stand_ins = dataclasses.replace(SETUP, environment={**ENVIRONMENT, "stand_ins": ["a", "b"]})
+    assert caveats(stand_ins) == ["2 stand-ins for files of the assets: images are not the official ones."]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.reach_env import ReachEnv, towards_targets
 from vla_envs.errors import InvalidArgumentError, warn_once
 from vla_envs.group import CurriculumPrompts, GroupVectorEnv, SequentialPrompts, UniformPrompts
-from vla_envs.group.prompts import make_sampler
+from vla_envs.group.prompts import make_sampler, spread_over_tasks
 from vla_envs.spec import Prompt
 
 PROMPTS = [Prompt(0, 3), Prompt(0, 5), Prompt(1, 3)]
@@ -43,6 +43,20 @@ def taught(outcomes, **kwargs):
     for index, successes in outcomes:
         sampler.learn(PROMPTS[index], successes)
     return sampler
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=20), st.integers(0, 99))
+def test_rounds_over_the_tasks_have_an_order_of_their_own(pairs, seed):
+    """The same prompts in the same round, each once."""
+    prompts = [Prompt(*pair) for pair in pairs]
+    plain, drawn = spread_over_tasks(prompts), spread_over_tasks(prompts, np.random.default_rng(seed))
+    assert sorted(drawn) == sorted(plain) == sorted(set(prompts))
+    seen = Counter()
+    places = []
+    for prompt in drawn:
+        seen[prompt.task_id] += 1
+        places.append(seen[prompt.task_id])
+    assert places == sorted(places)
 
 
 def test_uniform_prompts_come_equally_often():

@@ -82,8 +82,8 @@ EPISODES = [pytest.param(name, each, id=f"{name}-{each['suite']}") for name in R
 @pytest.mark.parametrize(("name", "episode"), EPISODES)
 def test_states_are_those_of_the_code_base(name, episode):
     """Bit for bit; images depend on OpenGL, and are compared with the official ones of the same machine elsewhere."""
-    kwargs = PROTOCOLS[name].kwargs(episode["suite"])
-    env = gym.make("VLA-Libero-v0", task_id=episode["task_id"], cameras=(), split="all", **kwargs)
+    kwargs = {**PROTOCOLS[name].kwargs(episode["suite"]), "cameras": ()}
+    env = gym.make("VLA-Libero-v0", task_id=episode["task_id"], split="all", **kwargs)
     states = [env.reset(options={"init_state_id": episode["init_state_id"]})[0][spec.STATE]]
     states += [env.step(action)[0][spec.STATE] for action in ACTIONS.astype(np.float32)]
     np.testing.assert_array_equal(states, np.array(episode["states"], np.float32))
