@@ -21,6 +21,7 @@ from rllib_configs.run.evaluation import batches, check_any_valid, held_out_prom
 from rllib_configs.run.results import Result, ResultsFile, Setup
 from rllib_configs.run.subjects import EXPERT, Subject
 from vla_envs import __version__
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import sha256_of
 from vla_envs.spec import Prompt
 
@@ -66,6 +67,7 @@ def stream(subject: Subject, assessment: Measurement) -> Stream:
     Raises:
         InvalidArgumentError: options that contradict each other or the subject, or a file of another evaluation.
     """
+    _check_output(subject, assessment)
     staged = actor, environment, prompts = stage(subject, assessment)
     setup = _setup(subject, assessment, environment)
     file = ResultsFile(None if assessment.output is None else Path(assessment.output), setup, prompts)
@@ -122,6 +124,16 @@ def actor_of(subject: Subject, assessment: Assessment, environment: EnvironmentC
     if assessment.temperature is None:
         return greedy(policy)
     return sampled(policy, assessment.temperature, assessment.seed)
+
+
+def _check_output(subject: Subject, assessment: Measurement) -> None:
+    """Raise where results would be written among the files by which the policy is known."""
+    policy = Path(subject.name).resolve()
+    if subject.is_policy and assessment.output is not None and policy in Path(assessment.output).resolve().parents:
+        raise InvalidArgumentError(
+            f"Expect `--output` outside of the policy's directory, whose files tell policies apart, actually: "
+            f"{assessment.output} in {subject.name}."
+        )
 
 
 def _setup(subject: Subject, assessment: Measurement, environment: EnvironmentConfig) -> Setup:

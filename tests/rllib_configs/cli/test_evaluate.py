@@ -136,6 +136,13 @@ class TestRun:
         assert [each["episode"] for each in results] == json.loads((quick_run / "episodes.json").read_text())["after"]
         assert [each["setup"]["actor"] for each in results] == [str(quick_run / "policy")] * 3
 
+    def test_results_do_not_go_among_the_files_of_the_policy(self, quick_run, capsys):
+        """They would make it another one, which the same command would not go on with."""
+        output = quick_run / "policy" / "results.jsonl"
+        assert main(["evaluate", str(quick_run), "--output", str(output)]) == 1
+        assert f"actually: {output} in {quick_run / 'policy'}" in capsys.readouterr().err
+        assert not output.exists()
+
     def test_each_policy_of_a_run_can_be_named(self, quick_run, tmp_path):
         """The environment is that of the run."""
         found = json.loads((quick_run / "episodes.json").read_text())["before"]
