@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -14,7 +14,14 @@ from rllib_configs.run.directory import ENVIRONMENT_FILE, FILM, PAGE, load_exper
 from rllib_configs.run.evaluation import Episode, read_episodes
 from rllib_configs.run.logging import read_metrics
 from rllib_configs.run.page import MAX_BYTES, Section, drawing, film, flat, paragraph, table, write_page
-from rllib_configs.run.report import HISTOGRAMS, cloned_from, curve_figure, episode_histograms, success_table
+from rllib_configs.run.report import (
+    HISTOGRAMS,
+    CurvePoint,
+    cloned_from,
+    curve_figure,
+    episode_histograms,
+    success_table,
+)
 from rllib_configs.run.statistics import Pairs, difference_interval, mcnemar, points
 from vla_envs.errors import InvalidArgumentError
 
@@ -47,11 +54,11 @@ def write_run_page(directory: Path, path: Path | None = None) -> Path:
     if "after" not in episodes:
         raise InvalidArgumentError(f"{directory} has no episodes of a trained policy: the run has not ended.")
     before, after = episodes["before"], episodes["after"]
-    state = Checkpoints(directory, experiment.checkpoints_kept).newest().state
+    state, measured = Checkpoints(directory, experiment.checkpoints_kept).newest().state, read_metrics(directory)
     sections = [
-        Section("Success", _success(experiment, state, before, after)),
+        Section("Success", _success(experiment, state, before, after, measured.get("rollout/trajectories", ()))),
         Section("Episodes", [drawing(episode_histograms({"before": before, "after": after}), HISTOGRAMS)]),
-        Section("Training", _training(directory, experiment)),
+        Section("Training", _training(experiment, measured)),
         Section("What it rests on", _setup(directory, experiment)),
     ]
     if (directory / FILM).is_file():
@@ -69,7 +76,13 @@ def _lead(before: Sequence[Episode], after: Sequence[Episode]) -> str:
     return f"Greedy success on {len(after)} held-out episodes: {one:.0%} before and {other:.0%} after training."
 
 
-def _success(experiment: Experiment, state: RunState, before: Sequence[Episode], after: Sequence[Episode]) -> list[str]:
+def _success(
+    experiment: Experiment,
+    state: RunState,
+    before: Sequence[Episode],
+    after: Sequence[Episode],
+    trajectories: Sequence[tuple[int, float]],
+) -> list[str]:
     # An episode without a valid attempt is missing in either list.
     earlier = {(each.task_id, each.init_state_id): each.success for each in before}
     places = [((each.task_id, each.init_state_id), each.success) for each in after]
@@ -91,23 +104,30 @@ def _success(experiment: Experiment, state: RunState, before: Sequence[Episode],
         table(success_table({"before": before, "after": after}), has_total=True),
         paragraph(difference),
         paragraph(actors),
-        paragraph(_efficiency(experiment, state)),
+        paragraph(sample_efficiency(state.curve, trajectories)),
         paragraph(going_on),
         drawing(curve, "Learning curve."),
     ]
 
 
-def _efficiency(experiment: Experiment, state: RunState) -> str:
-    """After how many training episodes the learning curve reached a success of 80 %."""
-    each = experiment.ppo.groups_per_iteration * experiment.ttrl.n_votes_per_prompt
-    reached = next((point.iteration for point in state.curve if point.rate >= GOAL), None)
+def sample_efficiency(curve: Sequence[CurvePoint], trajectories: Sequence[tuple[int, float]]) -> str:
+    """After how many training episodes success reached 80 %, in a sentence.
+
+    Args:
+        curve: the greedy evaluations.
+        trajectories: iteration, and how many were sampled in it, whether they were trained on or not.
+
+    >>> sample_efficiency([CurvePoint(0, 5, 10), CurvePoint(2, 8, 10)], [(1, 64.0), (2, 96.0), (3, 64.0)])
+    'Held-out success reached 80% at iteration 2, after 160 training episodes.'
+    """
+    reached = next((point.iteration for point in curve if point.rate >= GOAL), None)
     if reached is None:
         return f"Held-out success has not reached {GOAL:.0%}."
-    return f"Held-out success reached {GOAL:.0%} at iteration {reached}, after {reached * each:,} training episodes."
+    episodes = int(sum(number for iteration, number in trajectories if iteration <= reached))
+    return f"Held-out success reached {GOAL:.0%} at iteration {reached}, after {episodes:,} training episodes."
 
 
-def _training(directory: Path, experiment: Experiment) -> list[str]:
-    measured = read_metrics(directory)
+def _training(experiment: Experiment, measured: Mapping[str, Sequence[tuple[int, float]]]) -> list[str]:
     panels = {name: measured[metric] for metric, name in PANELS.items() if measured.get(metric)}
     temperatures = ", ".join(f"{each:.2f}" for each in experiment.ttrl.temperatures())
     text = (
