@@ -94,14 +94,17 @@ def _robustness(sweep: Sequence[Measured]) -> list[str]:
 
 
 def _severities(sweep: Sequence[Measured]) -> Figure:
-    """Success of each axis over its severities."""
+    """Success of each axis over its severities, of which 0 is the unperturbed one."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
     for axis in dict.fromkeys(each.condition.axis for each in sweep):
         measured = [each for each in sweep if each.condition.axis == axis]
-        severities = [each.condition.severity for each in measured]
-        rates = np.array([(each.pairs.both + each.pairs.only_b) / each.pairs.n for each in measured])
-        bounds = np.array([success_interval(each.pairs.both + each.pairs.only_b, each.pairs.n) for each in measured])
+        unperturbed = measured[0].pairs
+        severities = [0.0, *(each.condition.severity for each in measured)]
+        successes = [unperturbed.both + unperturbed.only_a, *(each.pairs.both + each.pairs.only_b for each in measured)]
+        counts = [unperturbed.n, *(each.pairs.n for each in measured)]
+        rates = np.divide(successes, counts)
+        bounds = np.array([success_interval(*each) for each in zip(successes, counts, strict=True)])
         axes.errorbar(severities, rates, np.abs(bounds - rates[:, None]).T, marker="o", capsize=3, label=axis)
     axes.set(xlabel="severity", ylabel="success rate", ylim=(0, 1))
     axes.grid(alpha=0.3)
