@@ -209,6 +209,7 @@ def clone(
     lr: float,
     batch_size: int,
     seed: int,
+    final_lr: float = 0.0,
     random_shift: int = 0,
     validation: Validation | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
@@ -222,9 +223,10 @@ def clone(
         policy: policy that is trained in place, on the device it is on.
         demonstrations: where minibatches come from; rows in memory are at least one.
         steps: number of gradient steps, fewer where the validation ends the training.
-        lr: learning rate of Adam, after a short warm-up annealed linearly to 0.
+        lr: learning rate of Adam, after a short warm-up annealed linearly to ``final_lr``.
         batch_size: number of rows per gradient step.
         seed: seed of the drawing.
+        final_lr: see ``lr``.
         random_shift: pixels by which each image is moved at most, in both directions, its border repeated.
         validation: what measures the policy, and when.
         on_step: called with the number of steps done and the step's loss.
@@ -237,7 +239,7 @@ def clone(
     """
     if isinstance(demonstrations, Demonstrations) and not len(demonstrations):
         raise ValueError("Expect at least one demonstrated state to clone, actually: none.")
-    trainer = _Trainer(policy, steps, lr)
+    trainer = _Trainer(policy, steps, lr, final_lr)
     best = None if validation is None else _Best(policy, validation)
     generator = torch.Generator().manual_seed(seed)
     policy.train()
@@ -258,11 +260,12 @@ def clone(
 class _Trainer:
     """Takes gradient steps, those that are finite."""
 
-    def __init__(self, policy: Policy, steps: int, lr: float) -> None:
+    def __init__(self, policy: Policy, steps: int, lr: float, final_lr: float) -> None:
         self.parameters = trained_parameters(policy)
         self.optimizer = torch.optim.Adam(self.parameters, lr)
+        fall = 1.0 - final_lr / lr
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, 1.0) * (1.0 - step / steps)
+            self.optimizer, lambda step: min((step + 1) / WARM_UP_STEPS, 1.0) * (1.0 - fall * step / steps)
         )
         self.lr, self.steps, self.done, self.not_taken = lr, steps, 0, 0
 

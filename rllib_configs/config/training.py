@@ -59,6 +59,9 @@ class BehaviorCloning(Options):
     """Number of gradient steps."""
     lr: LearningRate = 1e-3
     """Learning rate of Adam."""
+    final_lr: NonNegativeFloat = 0.0
+    """Learning rate of the last gradient step, to which it falls linearly. Above 0 the clone is what the first part of
+    a longer cloning leaves."""
     batch_size: PositiveInt = 32
     """Number of states in a gradient step."""
     random_shift: NonNegativeInt = 0
@@ -73,6 +76,13 @@ class BehaviorCloning(Options):
     """Number of gradient steps between two measurements of the validation loss."""
     patience: PositiveInt = 10
     """Number of measurements in a row without a better one that end the cloning."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.final_lr > self.lr:
+            raise InvalidArgumentError(
+                f"Expect `bc.final_lr` to be at most `bc.lr` ({self.lr:g}), actually: {self.final_lr:g}."
+            )
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,7 @@ def clone_demonstrations(
         source,
         steps=bc.steps,
         lr=bc.lr,
+        final_lr=bc.final_lr,
         batch_size=bc.batch_size,
         seed=experiment.seed,
         random_shift=bc.random_shift,

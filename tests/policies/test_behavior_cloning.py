@@ -55,6 +55,21 @@ def test_the_policy_learns_to_do_what_was_shown(config):
     assert untrained.mean() > 0.3
 
 
+def test_a_final_learning_rate_stops_within_a_longer_cloning():
+    """Half of the steps, to half of the learning rate, are the first half of them."""
+    longer = fresh_policy()
+    weights = []
+
+    def keep(step, loss):
+        if step == 61:  # it is told after the step
+            weights.append({name: each.detach().clone() for name, each in longer.named_parameters()})
+
+    clone(longer, demonstrate(), steps=122, lr=3e-3, batch_size=16, seed=0, on_step=keep)
+    shorter, _ = cloned(demonstrate(), steps=61, final_lr=1.5e-3)
+    for name, each in shorter.named_parameters():
+        torch.testing.assert_close(each, weights[0][name])
+
+
 def test_every_step_reports_its_loss():
     """Counted from one, and falling."""
     _, losses = cloned(demonstrate())
