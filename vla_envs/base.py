@@ -199,9 +199,10 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
             raise ResetNeeded("The episode has ended: call `reset()` before the next `step()`.")
         executed, success = self._execute(chunk[: self.max_steps - self._elapsed_steps])
         self._elapsed_steps += executed
+        terminated = success or self._has_failed()
         truncated = self._elapsed_steps >= self.max_steps
-        self._ended = success or truncated
-        return self._look(), float(success), success, truncated, self._full_info(success, executed)
+        self._ended = terminated or truncated
+        return self._look(), float(success), terminated, truncated, self._full_info(success, executed)
 
     @contextmanager
     def unobserved(self) -> Iterator[None]:
@@ -445,9 +446,14 @@ class VLAEnv(gym.Env[Observation, NDArray[np.float32]], gym.utils.EzPickle):
     def _execute(self, chunk: NDArray[np.float64]) -> tuple[int, bool]:
         """Execute a chunk (K, A) within the bounds: how many actions ran, and whether the last solved the task."""
         for executed, action in enumerate(chunk, start=1):
-            if self._apply(action):
-                return executed, True
+            success = self._apply(action)
+            if success or self._has_failed():
+                return executed, success
         return len(chunk), False
+
+    def _has_failed(self) -> bool:
+        """Whether the task is over without success, whatever steps are left."""
+        return False
 
     def _info(self, success: bool) -> Info:
         task_id, init_state_id = self.prompt

@@ -31,6 +31,7 @@ ENVIRONMENTS = {
     "VLA-Tabletop-v0": ("vla_envs.tabletop.env:TabletopEnv", "vla_envs.registration:tabletop_groups"),
     "VLA-Libero-v0": ("vla_envs.libero.env:LiberoEnv", "vla_envs.registration:libero_groups"),
     "VLA-RoboTwin-v0": ("vla_envs.robotwin.env:RoboTwinEnv", "vla_envs.registration:robotwin_groups"),
+    "VLA-Text-v0": ("vla_envs.text.env:TextEnv", "vla_envs.registration:text_groups"),
 }
 """Environment id -> entry points of one environment and of groups, imported when they are made."""
 
@@ -257,3 +258,4 @@ def make_vector_env(
 tabletop_groups = partial(make_vector_env, "VLA-Tabletop-v0")
 libero_groups = partial(make_vector_env, "VLA-Libero-v0")
 robotwin_groups = partial(make_vector_env, "VLA-RoboTwin-v0")
+text_groups = partial(make_vector_env, "VLA-Text-v0")

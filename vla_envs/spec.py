@@ -45,7 +45,7 @@ CAMERA_KEYS = {
 STATE_DIM = 8
 """Length of the single-arm proprioception vector."""
 MAX_INSTRUCTION_LENGTH = 256
-"""Longest instruction in characters."""
+"""Longest instruction of a robot in characters."""
 MAX_STEPS = 2**31 - 1
 """Highest step limit in control steps: it fits every integer that a data set or a tensor may have."""
 MAX_ENVS = 2**16
@@ -80,6 +80,9 @@ INFO_KEYS = (
 under the name that Stable-Baselines3, LeRobot and Gymnasium-Robotics read. Every info of an environment also has
 ``executed_actions``, the control steps of the last step (0 after a reset), and ``final_state``."""
 
+ANSWER = "answer"
+"""Info key: str, what a trajectory of questions has answered so far, in a form in which equal answers are equal texts;
+empty where there is none."""
 FINAL_STATE = "final_state"
 """Info key: float32 (S,), where the things of the task are; in the last info, where they ended. S is the same for all
 tasks of a suite. The infos of a group have it for ended trajectories only."""
@@ -94,12 +97,19 @@ class InstructionSpace(spaces.Text):
     Code that knows no texts refuses them with an error that quotes the space, such as "No default encoder config for
     obs space" of RLlib.
 
+    Args:
+        max_length: length of the longest instruction in characters.
+        characters: what instructions are written with beside the printable characters of ASCII.
+
     >>> InstructionSpace()
     Text(1, 256; as numbers: vla_envs.wrappers.TokenizeInstruction)
     """
 
-    def __init__(self) -> None:
-        super().__init__(MAX_INSTRUCTION_LENGTH, min_length=1, charset=string.printable)
+    def __init__(self, max_length: int = MAX_INSTRUCTION_LENGTH, characters: str = "") -> None:
+        charset = frozenset(string.printable).union(characters)
+        super().__init__(max_length, min_length=1, charset=charset)
+        self.num_bytes = max_length * max(len(each.encode()) for each in charset)
+        """Length of the longest instruction in bytes of UTF-8."""
 
     def __repr__(self) -> str:
         return f"Text({self.min_length}, {self.max_length}; as numbers: vla_envs.wrappers.TokenizeInstruction)"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vla_envs.errors import UnknownAttributeError
 from vla_envs.group.starts import GroupStart, GroupStarts, Start
 from vla_envs.group.trajectory import Trajectory
-from vla_envs.spec import FINAL_STATE, INFO_KEYS, Prompt, action_shape
+from vla_envs.spec import ANSWER, FINAL_STATE, INFO_KEYS, Prompt, action_shape
 
 EnvFns = Sequence[Callable[[], gym.Env]]
 """One constructor per environment."""
@@ -356,7 +356,8 @@ class Episodes:
             max_steps=int(info["max_steps"]),
             task_reward=float(info["task_reward"]),
             env_return=float(self.returns[index]),
-            final_state=info.get("final_state"),
+            final_state=info.get(FINAL_STATE),
+            answer=str(info.get(ANSWER, "")) or None,
             actions=np.concatenate(self.actions[index]),
             prompt=Prompt(**prompt) if prompt else None,
             index=place,

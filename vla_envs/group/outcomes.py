@@ -2,8 +2,8 @@
 
 An outcome function maps a trajectory to a hashable outcome, or to None, which abstains; any verifier of
 one's own is one. One that has to see the whole group offers ``of_group`` instead (:class:`GroupOutcome`).
-Only verifiers that ask no simulator, :func:`final_state_cluster` and :func:`changed_state_cluster` do without the
-environment's labels.
+Only verifiers that ask no simulator, :func:`given_answer`, :func:`final_state_cluster` and
+:func:`changed_state_cluster` do without the environment's labels.
 """
 
 from __future__ import annotations
@@ -77,6 +77,15 @@ def _first(outcome: Outcome) -> Outcome:
 def env_success(trajectory: Trajectory) -> bool:
     """The environment's own verdict: a label, so a vote on it is supervised."""
     return bool(trajectory.success)
+
+
+def given_answer(trajectory: Trajectory) -> str | None:
+    """What the trajectory has answered: TTRL's own vote (arXiv 2504.16084), which needs no label.
+
+    >>> given_answer(Trajectory(False, 3, 32, 0.0, answer="118"))
+    '118'
+    """
+    return trajectory.answer
 
 
 def efficiency_bucket(n_buckets: int) -> Callable[[Trajectory], int]:

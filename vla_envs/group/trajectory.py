@@ -45,6 +45,10 @@ class Trajectory:
     """Sum of what the environment and its wrappers paid."""
     final_state: NDArray[np.floating] | None = None
     """(S,): where things ended, in the units of the environment; None where it was not recorded."""
+    answer: str | None = None
+    """What it has answered, of ``VLA-Text-v0``; None where nothing was asked, or nothing answered."""
+    confidence: float | None = None
+    """Mean log-probability of its executed tokens, in nats; None where the policy's are not known."""
     actions: NDArray[np.floating] | None = None
     """(steps, A): the executed actions; None where they were not recorded."""
     prompt: Prompt | None = None
@@ -61,6 +65,8 @@ class Trajectory:
             check_integer("steps", self.steps, 0, check_integer("max_steps", self.max_steps, 1, MAX_STEPS))
             for name in ("task_reward", "env_return", "temperature"):
                 check_number(name, getattr(self, name))
+            if self.confidence is not None:
+                check_number("confidence", self.confidence)
             for name in ("final_state", "actions"):
                 if getattr(self, name) is not None:
                     check_numbers(name, getattr(self, name))

@@ -128,7 +128,7 @@ def _instructed(observation: Mapping[str, Any], task: str) -> dict[str, Any]:
     if INSTRUCTION_TOKENS in told:
         told[INSTRUCTION_TOKENS] = hash_words(task, len(told[INSTRUCTION_TOKENS]))
     if INSTRUCTION_BYTES in told:
-        told[INSTRUCTION_BYTES] = encode_instruction(task)
+        told[INSTRUCTION_BYTES] = encode_instruction(task, len(told[INSTRUCTION_BYTES]))
     return told
 
 

@@ -21,7 +21,7 @@ INSTRUCTION_TOKENS = "instruction_tokens"
 VOCABULARY_SIZE = 4096
 """Word ids lie in 1..4095; 0 pads."""
 INSTRUCTION_BYTES = "instruction_bytes"
-"""Observation key: uint8 (256,), UTF-8 padded with 0."""
+"""Observation key: uint8 (B,), UTF-8 padded with 0; B is 256 for the instructions of robots."""
 
 
 def hash_words(instruction: str, length: int) -> NDArray[np.int64]:
@@ -42,26 +42,24 @@ def hash_words(instruction: str, length: int) -> NDArray[np.int64]:
     return np.array(ids + [0] * (length - len(ids)), np.int64)
 
 
-def encode_instruction(instruction: str) -> NDArray[np.uint8]:
-    """An instruction as UTF-8, uint8 (256,), padded with 0.
+def encode_instruction(instruction: str, length: int = MAX_INSTRUCTION_LENGTH) -> NDArray[np.uint8]:
+    """An instruction as UTF-8, uint8 (length,), padded with 0.
 
     Raises:
-        InvalidArgumentError: no text, or more than 256 bytes.
+        InvalidArgumentError: no text, or more than ``length`` bytes.
 
     >>> encode_instruction("open the drawer")[:6]
     array([111, 112, 101, 110,  32, 116], dtype=uint8)
     """
     check_instance("instruction", instruction, str)
     encoded = np.frombuffer(instruction.encode(), np.uint8)
-    if len(encoded) > MAX_INSTRUCTION_LENGTH:
-        raise InvalidArgumentError(
-            f"Expect an instruction of at most {MAX_INSTRUCTION_LENGTH} bytes, actually: {len(encoded)}."
-        )
-    return np.pad(encoded, (0, MAX_INSTRUCTION_LENGTH - len(encoded)))
+    if len(encoded) > length:
+        raise InvalidArgumentError(f"Expect an instruction of at most {length} bytes, actually: {len(encoded)}.")
+    return np.pad(encoded, (0, length - len(encoded)))
 
 
 def decode_instructions(encoded: ArrayLike) -> list[str]:
-    """What :func:`encode_instruction` made of each instruction, uint8 (B, 256).
+    """What :func:`encode_instruction` made of each instruction, uint8 (B, length).
 
     Raises:
         InvalidArgumentError: something else than bytes of UTF-8.
@@ -115,7 +113,7 @@ class TokenizeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArg
 
 
 class EncodeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArgs):
-    """Replaces the observation's ``instruction`` by ``instruction_bytes``, uint8 (256,).
+    """Replaces the observation's ``instruction`` by ``instruction_bytes``, uint8 (256,), or as long as its space asks.
 
     RLlib and most tensor code cannot carry strings; bytes survive everywhere, and nothing of the text is lost.
 
@@ -135,28 +133,33 @@ class EncodeInstruction(gym.ObservationWrapper, gym.utils.RecordConstructorArgs)
     """
 
     def __init__(self, env: gym.Env) -> None:
-        encoded = spaces.Box(0, 255, (MAX_INSTRUCTION_LENGTH,), np.uint8)
-        space = _replaced(env, INSTRUCTION_BYTES, encoded)
+        self.length: int = getattr(_observed(env)[INSTRUCTION], "num_bytes", MAX_INSTRUCTION_LENGTH)
+        space = _replaced(env, INSTRUCTION_BYTES, spaces.Box(0, 255, (self.length,), np.uint8))
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ObservationWrapper.__init__(self, env)
         self.observation_space = space
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         """The observation with bytes in place of the instruction."""
-        encoded = encode_instruction(observation[INSTRUCTION])
+        encoded = encode_instruction(observation[INSTRUCTION], self.length)
         return {**_without_instruction(observation), INSTRUCTION_BYTES: encoded}
 
 
-def _replaced(env: gym.Env, key: str, numbers: spaces.Box) -> spaces.Dict:
-    """The observation space of ``env`` with ``numbers`` under ``key`` in place of the instruction.
+def _observed(env: gym.Env) -> spaces.Dict:
+    """The observation space of ``env``.
 
     Raises:
-        InvalidArgumentError: there is no instruction.
+        InvalidArgumentError: it has no instruction.
     """
     space = env.observation_space
     if not isinstance(space, spaces.Dict) or INSTRUCTION not in space.spaces:
         raise InvalidArgumentError(f"Expect the observation space to have `{INSTRUCTION}`, actually: {space}.")
-    return spaces.Dict({**_without_instruction(space.spaces), key: numbers})
+    return space
+
+
+def _replaced(env: gym.Env, key: str, numbers: spaces.Box) -> spaces.Dict:
+    """The observation space of ``env`` with ``numbers`` under ``key`` in place of the instruction."""
+    return spaces.Dict({**_without_instruction(_observed(env).spaces), key: numbers})
 
 
 def _without_instruction(parts: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from benchmarks.tracking.env import ENV_ID, TrackingEnv
-from tests.conformance import EnvConformance
+from tests.conformance import RobotConformance
 from vla_envs.errors import InvalidArgumentError
 
 
-class TestTrackingConformance(EnvConformance):
+class TestTrackingConformance(RobotConformance):
     """The contract, as every id of the package keeps it."""
 
     env_id = ENV_ID

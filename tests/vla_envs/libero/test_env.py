@@ -9,7 +9,7 @@ import pytest
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
 
 import vla_envs  # noqa: F401  (registers the id)
-from tests.conformance import EnvConformance
+from tests.conformance import RobotConformance
 from vla_envs.errors import (
     DamagedAssetsError,
     InvalidArgumentError,
@@ -26,7 +26,7 @@ from vla_envs.libero.suites import SUITES
 
 @pytest.mark.libero
 @pytest.mark.usefixtures("libero_assets")
-class TestLiberoConformance(EnvConformance):
+class TestLiberoConformance(RobotConformance):
     env_id = "VLA-Libero-v0"
     kwargs: ClassVar = {"suite": "libero_spatial", "task_id": 0, "image_size": 32}
 

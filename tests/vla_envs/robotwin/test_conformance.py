@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import pytest
 
-from tests.conformance import EnvConformance
+from tests.conformance import RobotConformance
 from vla_envs.robotwin.tasks import TASKS
 
 STACK_BLOCKS_TWO = list(TASKS).index("stack_blocks_two")
 
 
-class RoboTwinConformance(EnvConformance):
+class RoboTwinConformance(RobotConformance):
     env_id = "VLA-RoboTwin-v0"
     kwargs: ClassVar = {"task": "stack_blocks_two", "cameras": ("head", "left_wrist"), "chunk": "sequential"}
     prompt: ClassVar = {"task_id": STACK_BLOCKS_TWO, "init_state_id": 1}

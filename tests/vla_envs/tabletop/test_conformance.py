@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.conformance import EnvConformance
+from tests.conformance import RobotConformance
 from vla_envs.base import VLAEnv
 from vla_envs.spec import Prompt
 from vla_envs.tabletop import TabletopEnv
 
 
-class TestTabletopConformance(EnvConformance):
+class TestTabletopConformance(RobotConformance):
     """Both cameras, at a small size."""
 
     env_id = "VLA-Tabletop-v0"
@@ -44,7 +44,7 @@ class DrawsEverything(TabletopEnv):
         return prompt
 
 
-def conformance_of(broken: type[VLAEnv]) -> EnvConformance:
+def conformance_of(broken: type[VLAEnv]) -> RobotConformance:
     """The tests of the contract on another class under the tabletop's id."""
 
     class Broken(TestTabletopConformance):
