@@ -7,6 +7,7 @@ from vla_envs.group.outcomes import (
     efficiency_bucket,
     env_success,
     final_state_cluster,
+    given_answer,
     joint,
     noisy,
 )
@@ -16,7 +17,17 @@ from vla_envs.group.starts import GroupStart, NumberedStarts
 from vla_envs.group.temperature import adapt_temperatures, temperature_schedule
 from vla_envs.group.trajectory import Trajectory, group_diversity
 from vla_envs.group.vector_env import GroupVectorEnv, Transition, rollout
-from vla_envs.group.voting import Rule, Vote, VoteConfig, VotedGroup, apply_vote, majority_vote, speed_weight
+from vla_envs.group.voting import (
+    Rule,
+    Vote,
+    VoteConfig,
+    VotedGroup,
+    apply_vote,
+    confidence_weight,
+    majority_vote,
+    revert_vote,
+    speed_weight,
+)
 
 __all__ = [
     "NSR",
@@ -38,9 +49,11 @@ __all__ = [
     "adapt_temperatures",
     "apply_vote",
     "changed_state_cluster",
+    "confidence_weight",
     "efficiency_bucket",
     "env_success",
     "final_state_cluster",
+    "given_answer",
     "group_advantages",
     "group_diversity",
     "has_signal",
@@ -48,6 +61,7 @@ __all__ = [
     "majority_vote",
     "noisy",
     "pass_at_k",
+    "revert_vote",
     "rollout",
     "select_top_k",
     "speed_weight",

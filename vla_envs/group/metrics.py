@@ -70,12 +70,15 @@ def vote_metrics(groups: Sequence[VotedGroup], k: int | None = None, detailed: b
     and, if ``detailed``:
 
     * ``label_accuracy``: the voted label is what the majority of the trajectories did, by the environment's
-      truth; without the groups where either is tied, and the labels that do not tell success from failure.
-    * ``outcome_accuracy``: the share of outcomes that equal the trajectory's true success, likewise.
-    * ``reward_accuracy``: the share of rewards that equal the environment's; ``pseudo_reward`` and
+      truth; without the groups where either is tied. A label that does not tell success from failure, such as an
+      answer, is right where most of the trajectories that gave it succeeded.
+    * ``outcome_accuracy``: the share of outcomes that equal the trajectory's true success, of those that tell success
+      from failure.
+    * ``reward_accuracy``: the share of rewards that equal the environment's, but for the -1 that the rule
+      ``"disagree"`` begins with; ``pseudo_reward`` and
       ``env_reward``: the means of both. ``vote_term`` and ``environment_term``: what the vote and the environment
       add to ``pseudo_reward``. Trajectories without a reward are left out.
-    * ``grpo_nsr_pos_ratio`` and ``pos_token_ratio``: the share of successes among the trained trajectories,
+    * ``grpo_nsr_pos_ratio`` and ``grpo_nsr_pos_token_ratio``: the share of successes among the trained trajectories,
       and among their steps, to which tokens are in proportion.
 
     Args:
@@ -122,13 +125,22 @@ def _has_advantage(group: VotedGroup) -> bool:
 def _of_outcomes(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
     pairs = [pair for group in groups for pair in zip(group.outcomes, group.success, strict=True)]
     return {
-        "label_accuracy": [
-            float(says_success(group.vote.label) == (group.success.mean() > 0.5))
-            for group in groups
-            if tells_success(group.vote.label) and group.success.mean() != 0.5
-        ],
+        "label_accuracy": [float(right) for group in groups if (right := _is_label_right(group)) is not None],
         "outcome_accuracy": [float(says_success(each) == true) for each, true in pairs if tells_success(each)],
     }
+
+
+def _is_label_right(group: VotedGroup) -> bool | None:
+    """Whether the voted label is the truth; None where nobody can say."""
+    label = group.vote.label
+    if label is None:
+        return None
+    decides, expected = group.success, True
+    if tells_success(label):
+        expected = says_success(label)
+    else:
+        decides = decides[[each == label for each in group.outcomes]]
+    return None if decides.mean() == 0.5 else bool((decides.mean() > 0.5) == expected)
 
 
 def _of_rewards(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
@@ -136,7 +148,7 @@ def _of_rewards(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
         return [value for group in groups for value in read(group)[group.rewarded].tolist()]
 
     return {
-        "reward_accuracy": given(lambda group: np.isclose(group.rewards, group.env_rewards).astype(float)),
+        "reward_accuracy": given(_is_reward_right),
         "pseudo_reward": given(lambda group: group.rewards),
         "env_reward": given(lambda group: group.env_rewards),
         "vote_term": given(lambda group: group.terms[VOTE]),
@@ -144,10 +156,15 @@ def _of_rewards(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
     }
 
 
+def _is_reward_right(group: VotedGroup) -> NDArray[np.float64]:
+    offset = np.where(group.source == VOTE, group.offset, 0.0)
+    return np.isclose(group.rewards - offset, group.env_rewards).astype(np.float64)
+
+
 def _of_successes(groups: Sequence[VotedGroup]) -> dict[str, list[float]]:
     success = np.concatenate([group.success[group.trained] for group in groups])
     steps = np.concatenate([group.steps[group.trained] for group in groups])
     return {
         "grpo_nsr_pos_ratio": success.astype(float).tolist(),
-        "pos_token_ratio": [float(steps[success].sum() / steps.sum())] if steps.any() else [],
+        "grpo_nsr_pos_token_ratio": [float(steps[success].sum() / steps.sum())] if steps.any() else [],
     }

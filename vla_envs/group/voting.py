@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -88,6 +88,22 @@ def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
     return checked.tolist()
 
 
+def confidence_weight(trajectory: Trajectory) -> float:
+    """``exp(confidence)``: a trajectory whose tokens the policy held for likely has more of a vote.
+
+    It is the geometric mean of the probabilities of its tokens.
+
+    Raises:
+        InvalidArgumentError: a trajectory whose confidence was not recorded.
+
+    >>> confidence_weight(Trajectory(False, 3, 32, 0.0, confidence=math.log(0.25)))
+    0.25
+    """
+    if trajectory.confidence is None:
+        raise InvalidArgumentError("Expect trajectories with a `confidence` to weigh them by it, actually: None.")
+    return math.exp(trajectory.confidence)
+
+
 def speed_weight(trajectory: Trajectory) -> float:
     """``1 / (1 + steps / max_steps)``, for success and failure alike: a fast trajectory has more of a vote.
 
@@ -100,7 +116,7 @@ def speed_weight(trajectory: Trajectory) -> float:
     return 1.0 / (1.0 + trajectory.steps / trajectory.max_steps)
 
 
-Rule = Literal["agreement", "agreement_if_success", "label", "denoise"]
+Rule = Literal["agreement", "agreement_if_success", "disagree", "label", "denoise"]
 """How a vote becomes rewards, see :class:`VoteConfig`."""
 
 STRICT_MAJORITY = 0.5
@@ -116,6 +132,9 @@ class VoteConfig:
     * ``"agreement"``: ``[o_i == label]``, TTRL's own (arXiv 2504.16084). On success and failure it rewards
       failing wherever less than half succeed.
     * ``"agreement_if_success"``: the same where the label says success; otherwise the vote abstains.
+    * ``"disagree"``: ``-[o_i != label]``, and who agrees is compared with and not trained on. Where wrong answers
+      scatter, one that disagrees is wrong whichever way the vote goes, while one that agrees is right only if the label
+      is (after TTPO, arXiv 2608.27448).
     * ``"label"``: ``[label says success]`` for all: equal rewards, so no gradient within the group.
     * ``"denoise"``: no vote among trajectories. Each gets ``n_verdicts`` verdicts, and is
       rewarded by their majority.
@@ -149,9 +168,11 @@ class VoteConfig:
     select: Selection = "first"
     """Which of the trajectories are trained on, see :func:`~vla_envs.group.select_top_k`."""
     outcome: OutcomeFn = env_success
-    """What the trajectories vote for; every rule but ``"agreement"`` needs outcomes that tell success from failure."""
+    """What the trajectories vote for; rules but ``"agreement"`` and ``"disagree"`` need outcomes that tell success
+    from failure."""
     weight: Callable[[Trajectory], float] | None = None
-    """Weight of a trajectory's vote, such as :func:`~vla_envs.group.speed_weight`; None counts heads."""
+    """Weight of a trajectory's vote, such as :func:`~vla_envs.group.speed_weight` or
+    :func:`~vla_envs.group.confidence_weight`; None counts heads."""
     vote_share: float = 1.0
     """The share of the vote in the reward of a trajectory on which it does not abstain, from 0 to 1; the task's own
     reward, which needs its labels and no wrapper changes, has the rest."""
@@ -222,7 +243,9 @@ class VotedGroup:
     """What decides on each reward: ``"vote"``, ``"environment"`` where the vote abstains, or ``"none"``, which is not
     to be trained on."""
     selected: NDArray[np.bool_]
-    """Which of them the selection has chosen."""
+    """Which of them the selection has chosen; none that agrees with a ``"disagree"``."""
+    offset: float = 0.0
+    """What the vote pays the right ones beside what the environment does: less than 0 for ``"disagree"``."""
 
     @property
     def rewards(self) -> NDArray[np.float64]:
@@ -288,6 +311,8 @@ def apply_vote(
     agrees = np.array([outcome is not None and outcome == vote.label for outcome in outcomes])
     selected = np.zeros(len(trajectories), bool)
     selected[select_top_k(trajectories, k, config.select, agrees=agrees, rng=rng)] = True
+    if config.rule == "disagree" and confident:
+        selected &= ~agrees
     silent = np.isnan(votes)
     fallback = float(config.use_env_fallback)
     env_rewards = np.array([each.task_reward for each in trajectories], np.float64)
@@ -302,6 +327,28 @@ def apply_vote(
         },
         source=np.where(silent, ENVIRONMENT if config.use_env_fallback else NONE, VOTE),
         selected=selected,
+        offset=-config.vote_share if config.rule == "disagree" else 0.0,
+    )
+
+
+def revert_vote(voted: VotedGroup) -> VotedGroup:
+    """The same group as the environment rewards it: what the vote has changed is taken back, and all are selected.
+
+    Successes and task rewards are never touched by a vote, so that nothing is lost that had to be kept.
+
+    >>> group = [Trajectory(success, 10, 80, float(success)) for success in (True, False, False)]
+    >>> voted = apply_vote(group, VoteConfig(3, 3, rule="agreement"))
+    >>> voted.rewards.tolist(), revert_vote(voted).rewards.tolist()
+    ([0.0, 1.0, 1.0], [1.0, 0.0, 0.0])
+    """
+    check_instance("voted", voted, VotedGroup)
+    n = len(voted.trajectories)
+    return replace(
+        voted,
+        terms={VOTE: np.zeros(n), ENVIRONMENT: voted.env_rewards},
+        source=np.full(n, ENVIRONMENT),
+        selected=np.ones(n, bool),
+        offset=0.0,
     )
 
 
@@ -332,4 +379,5 @@ def _voted_rewards(outcomes: Sequence[Outcome], vote: Vote, rule: Rule) -> NDArr
         return np.full(len(outcomes), float(says_success(vote.label)))
     if rule == "agreement_if_success" and not says_success(vote.label):
         return np.full(len(outcomes), np.nan)
-    return np.array([np.nan if each is None else each == vote.label for each in outcomes], np.float64)
+    agrees = np.array([np.nan if each is None else each == vote.label for each in outcomes], np.float64)
+    return agrees - 1.0 if rule == "disagree" else agrees

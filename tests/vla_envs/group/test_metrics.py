@@ -15,6 +15,7 @@ from vla_envs.group import (
     VoteConfig,
     apply_vote,
     final_state_cluster,
+    given_answer,
     pass_at_k,
     trajectory_metrics,
     vote_metrics,
@@ -88,7 +89,7 @@ def test_two_groups():
             "vote_term": 0.3,
             "environment_term": 0.1,
             "grpo_nsr_pos_ratio": 2 / 6,
-            "pos_token_ratio": 2 / 6,
+            "grpo_nsr_pos_token_ratio": 2 / 6,
         }
     )
 
@@ -126,18 +127,19 @@ def test_a_group_without_rewards_has_no_signal():
     assert not {"reward_accuracy", "pseudo_reward", "grpo_nsr_pos_ratio", "label_accuracy"} & set(metrics)
 
 
-def test_clusters_have_no_label_to_be_right():
-    """They say neither success nor failure."""
+def test_a_cluster_is_a_right_label_where_most_of_it_succeeded():
+    """Here none did; a cluster itself says neither success nor failure."""
     config = VoteConfig(3, 3, rule="agreement", outcome=final_state_cluster(0.1))
     metrics = vote_metrics([apply_vote(ending_at(0, 0, 9), config)])
-    assert not {"label_accuracy", "outcome_accuracy"} & set(metrics)
+    assert metrics["label_accuracy"] == 0.0
+    assert "outcome_accuracy" not in metrics
 
 
 def test_tokens_are_counted_by_steps():
     """A success of 10 steps and two failures of 80 and 10."""
     group = make_group([T, F, F], steps=[10, 80, 10])
     metrics = vote_metrics([apply_vote(group, VoteConfig(3, 3))])
-    assert (metrics["grpo_nsr_pos_ratio"], metrics["pos_token_ratio"]) == pytest.approx((1 / 3, 0.1))
+    assert (metrics["grpo_nsr_pos_ratio"], metrics["grpo_nsr_pos_token_ratio"]) == pytest.approx((1 / 3, 0.1))
 
 
 def test_success_is_counted_before_the_selection():
@@ -148,8 +150,11 @@ def test_success_is_counted_before_the_selection():
 
 @given(groups=st.lists(successes, min_size=1, max_size=4), rule=st.sampled_from(RULES))
 def test_every_metric_is_a_share(groups, rule):
-    """From 0 to 1, for rewards of 0 and 1; but for the lengths of trajectories."""
+    """From 0 to 1, for rewards of 0 and 1; but for the lengths of trajectories, and what disagreement is paid."""
     metrics = metrics_of(*groups, rule=rule)
+    paid = {name: metrics.pop(name) for name in ("pseudo_reward", "vote_term") if name in metrics}
+    lowest = -1.0 if rule == "disagree" else 0.0
+    assert all(lowest <= value <= 1.0 for value in paid.values())
     assert all(0.0 <= value <= 1.0 for name, value in metrics.items() if not name.startswith("steps"))
 
 
@@ -164,3 +169,23 @@ def test_no_groups_have_no_metrics():
     """A mistake of the caller."""
     with pytest.raises(InvalidArgumentError, match="at least one"):
         vote_metrics([])
+
+
+@pytest.mark.parametrize(
+    ("answers", "right", "expected"),
+    [(["7", "7", "8"], "7", 1.0), (["7", "7", "8"], "8", 0.0), (["7", "8"], "7", None)],
+)
+def test_the_label_of_answers_is_right_where_who_gave_it_succeeded(answers, right, expected):
+    """A tie has no label."""
+    group = make_group([each == right for each in answers], answer=answers)
+    voted = apply_vote(group, VoteConfig(len(answers), len(answers), rule="agreement", outcome=given_answer))
+    assert vote_metrics([voted]).get("label_accuracy") == expected
+
+
+def test_the_accuracy_of_rewards_knows_where_disagreement_begins():
+    """0 for the right ones and -1 for the wrong ones is as right as 1 and 0."""
+    answers = ["7", "7", "8"]
+    group = make_group([T, T, F], answer=answers)
+    voted = apply_vote(group, VoteConfig(3, 3, rule="disagree", outcome=given_answer))
+    assert vote_metrics([voted])["reward_accuracy"] == 1.0
+    assert vote_metrics([voted])["pseudo_reward"] == pytest.approx(-1 / 3)

@@ -18,11 +18,15 @@ from vla_envs.group import (
     Selection,
     VoteConfig,
     apply_vote,
+    confidence_weight,
     env_success,
     final_state_cluster,
+    given_answer,
+    group_advantages,
     joint,
     majority_vote,
     noisy,
+    revert_vote,
     speed_weight,
 )
 from vla_envs.rewards import efficiency_reward
@@ -230,6 +234,8 @@ def rewards_of(success, **options):
         ("agreement", [T, F, F, T, F], [0, 1, 1, 0, 1], "vote"),
         ("agreement_if_success", [T, F, T, T, F], [1, 0, 1, 1, 0], "vote"),
         ("agreement_if_success", [T, F, F, T, F], [1, 0, 0, 1, 0], "environment"),
+        ("disagree", [T, F, T, T, F], [0, -1, 0, 0, -1], "vote"),
+        ("disagree", [T, F, T, F], [1, 0, 1, 0], "environment"),
         ("label", [T, F, T, T, F], [1, 1, 1, 1, 1], "vote"),
         ("label", [T, F, F, T, F], [0, 0, 0, 0, 0], "vote"),
         ("denoise", [T, F, F, T, F], [1, 0, 0, 1, 0], "vote"),
@@ -253,6 +259,56 @@ def test_without_the_fallback_an_abstaining_vote_trains_nothing(rule, success):
     assert group.rewards.tolist() == [0.0] * len(success)
     assert not group.trained.any()
     assert not group.advantages().any()
+
+
+ANSWERS = ["118", "118", "117", None, "18", "118"]
+
+
+def answering(answers, right="118", **columns):
+    return make_group([each == right for each in answers], answer=answers, **columns)
+
+
+def test_only_those_that_disagree_are_trained_on():
+    """They are compared with all that answered, those that agree among them; who has no answer has no reward."""
+    config = VoteConfig(6, 6, rule="disagree", outcome=given_answer, use_env_fallback=False, min_confidence_ratio=0.0)
+    voted = apply_vote(answering(ANSWERS), config)
+    assert voted.vote.label == "118"
+    assert voted.rewards.tolist() == [0, 0, -1, 0, -1, 0]
+    assert voted.trained.tolist() == [F, F, T, F, T, F]
+    agreement = apply_vote(answering(ANSWERS), dataclasses.replace(config, rule="agreement"))
+    np.testing.assert_allclose(voted.advantages(), agreement.advantages())
+    assert (voted.advantages()[voted.trained] < 0).all()
+
+
+def test_a_vote_that_abstains_trains_whom_the_fallback_pays():
+    """There is nobody to agree with."""
+    voted = apply_vote(answering(["1", "2"]), VoteConfig(2, 2, rule="disagree", outcome=given_answer))
+    assert voted.trained.all()
+
+
+def test_a_reverted_vote_leaves_the_environments_rewards():
+    """For all, also those that were not selected or had no reward."""
+    voted = apply_vote(answering(ANSWERS, right="18"), VoteConfig(6, 2, rule="agreement", outcome=given_answer))
+    reverted = revert_vote(voted)
+    assert voted.rewards.tolist() != reverted.rewards.tolist() == [0, 0, 0, 0, 1, 0]
+    assert reverted.trained.all()
+    assert reverted.vote == voted.vote
+    np.testing.assert_allclose(reverted.advantages(), group_advantages(reverted.rewards))
+
+
+def test_likely_tokens_weigh_more():
+    """One sure trajectory outvotes two that guess."""
+    group = answering(["1", "2", "2"], confidence=[-0.1, -1.5, -1.5])
+    config = VoteConfig(3, 3, rule="agreement", outcome=given_answer, weight=confidence_weight)
+    assert apply_vote(group, config).vote.label == "1"
+    assert apply_vote(group, dataclasses.replace(config, weight=None)).vote.label == "2"
+
+
+def test_a_confidence_that_is_not_known_weighs_nothing():
+    """The error names it."""
+    config = VoteConfig(2, 2, rule="agreement", weight=confidence_weight)
+    with pytest.raises(InvalidArgumentError, match="`confidence`"):
+        apply_vote(make_group([T, F]), config)
 
 
 def test_a_majority_that_fails_is_rewarded_by_agreement():
