@@ -1,38 +1,34 @@
-"""Policies that a configuration and weights say everything about: how they decide, are cloned, saved and loaded."""
+"""Policies that a configuration and weights say everything about, and how these are saved and loaded."""
 
 from __future__ import annotations
 
 import dataclasses
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Self
 
-from policies.bounds import ActionBounds
-from policies.distributions import ActionDistribution, negative_log_likelihood
-from policies.heads import GaussianHead
 from policies.interface import Policy, check_finite
 from policies.options import Options
 from policies.tensor_files import Shape, read_tensors, shapes_in, write_tensors
-from policies.waypoint import WayPoint
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.files import atomic_directory
 
 WEIGHTS_FILE = "model.safetensors"
-MARKS = {"preprocessor_config.json": "openvla", "dinov2_bert.json": "dinov2-bert", "config.json": "tiny"}
+MARKS = {
+    "preprocessor_config.json": "openvla",
+    "dinov2_bert.json": "dinov2-bert",
+    "causal_lm.json": "causal-lm",
+    "config.json": "tiny",
+}
 """File -> the subcommand of ``policy`` whose directories hold it; the first one that is there tells."""
 
 
 class ConfiguredPolicy(Policy):
-    """A policy that is made of its configuration, and whose directory holds that and its weights, nothing else.
-
-    It says a way point first, and from way point and features the distribution of every slot and the value.
+    """A policy that is made of its configuration, and whose directory holds that and its weights.
 
     Args:
         config: its configuration, an instance of :attr:`config_class`.
@@ -46,43 +42,10 @@ class ConfiguredPolicy(Policy):
     fits: ClassVar[tuple[str, ...]]
     """Fields of the configuration that the environment has to fit."""
 
-    waypoint: WayPoint
-    trunk: nn.Module
-    """Maps way point and features (B, W + F) to what the heads are computed from, (B, hidden)."""
-    action_head: GaussianHead
-    value_head: nn.Module
-    has_targets: bool
-    """Whether actions are targets, which have bounds of their own, and no displacements."""
-
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
         self.chunk_size, self.action_dim = config.chunk_size, config.action_dim
-        self.bounds = ActionBounds(config.action_dim, config.action_low, config.action_high)
-        self.has_targets = config.action_low is not None or config.action_high is not None
-
-    def distribution_and_value(
-        self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
-    ) -> tuple[ActionDistribution, Tensor]:
-        """Return the distribution over tokens (B, slots), each independent of the others, and values (B,)."""
-        hidden, _ = self._hidden(observations)
-        return self.action_head(hidden), self.value_head(hidden)[:, 0]
-
-    def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
-        """Return the negative log-likelihood of the demonstrated tokens plus the squared error of the way point."""
-        hidden, waypoint = self._hidden(observations)
-        likelihood_loss = negative_log_likelihood(self.action_head(hidden), self.encode(actions), mask)
-        return likelihood_loss + self.waypoint.loss(waypoint, actions, mask, self.bounds)
-
-    def _hidden(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the trunk's output (B, hidden) and the way point (B, W)."""
-        features = self._features(observations)
-        waypoint = self.waypoint(features)
-        return self.trunk(torch.cat([waypoint, features], dim=-1)), waypoint
-
-    @abstractmethod
-    def _features(self, observations: Mapping[str, Tensor]) -> Tensor:
-        """Return what the way point and the trunk are computed from, (B, F)."""
 
     @property
     def made_for(self) -> dict[str, Any]:
@@ -93,27 +56,6 @@ class ConfiguredPolicy(Policy):
     def description(self) -> dict[str, Any]:
         """Keywords of :func:`~policies.registry.load_policy` for a policy of the same configuration."""
         return {"kind": self.kind, "config": dataclasses.asdict(self.config)}
-
-    def narrow_bounds(self, low: NDArray[np.float32], high: NDArray[np.float32]) -> None:
-        """Have the tokens stand for the actions around those that are demonstrated, before any training.
-
-        Joints use a fraction of their range, of which bins and standard deviations are shares.
-
-        Args:
-            low: the smallest demonstrated actions (A,).
-            high: the largest.
-        """
-        self.bounds = self.bounds.around(low, high)
-        ends = {"action_low": tuple(self.bounds.low.tolist()), "action_high": tuple(self.bounds.high.tolist())}
-        self.config = dataclasses.replace(self.config, **ends)
-
-    def decode(self, tokens: Tensor) -> Tensor:
-        """Return the actions of tokens (B, slots), float32 (B, K, A) within their bounds."""
-        return self.bounds.restore(self.action_head.decode(tokens).unflatten(1, (self.chunk_size, self.action_dim)))
-
-    def encode(self, actions: Tensor) -> Tensor:
-        """Return the nearest tokens (B, slots) of actions (B, K, A)."""
-        return self.action_head.encode(self.bounds.normalize(actions).flatten(1))
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> Self:
@@ -136,7 +78,8 @@ class ConfiguredPolicy(Policy):
         config, weights = cls.config_class.from_json(folder / cls.config_file), folder / WEIGHTS_FILE
         cls._check_shapes(config, shapes_in(weights), weights)
         policy = cls(config)
-        policy.load_state_dict(dict(read_tensors(weights)))
+        policy.load_state_dict(dict(read_tensors(weights)), strict=False)  # names and shapes have been compared
+        policy._read_rest(folder)
         check_finite(policy.named_parameters(), f"`{weights}` is of a training that failed: take an earlier one.")
         return policy
 
@@ -149,7 +92,20 @@ class ConfiguredPolicy(Policy):
         check_finite(self.named_parameters(), f"Nothing is written to {path}.")
         with atomic_directory(Path(path)) as folder:
             (folder / self.config_file).write_text(self.config.to_json())
-            write_tensors(folder / WEIGHTS_FILE, self.state_dict())
+            write_tensors(folder / WEIGHTS_FILE, self._tensors())
+            self._write_rest(folder)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return what the file of weights holds: each tensor once, though a network may have two names for it."""
+        state = self.state_dict(keep_vars=True)
+        first = {id(each): name for name, each in reversed(state.items())}
+        return {name: state[name] for name in first.values()}
+
+    def _write_rest(self, folder: Path) -> None:
+        """Write what a directory holds beside configuration and weights."""
+
+    def _read_rest(self, folder: Path) -> None:
+        """Read it."""
 
     @classmethod
     def _check_kind(cls, folder: Path) -> None:
@@ -166,7 +122,7 @@ class ConfiguredPolicy(Policy):
         """Raise where a file's tensors are not those of a configuration; no memory is taken for either."""
         try:
             with torch.device("meta"):
-                expected = {name: tuple(each.shape) for name, each in cls(config).state_dict().items()}
+                expected = {name: tuple(each.shape) for name, each in cls(config)._tensors().items()}
         except KeyError as error:  # torch's modules have no names with dots
             file = path.with_name(cls.config_file)
             raise InvalidArgumentError(f"`{file}` has `image_keys` that cannot be: {error}") from error

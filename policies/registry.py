@@ -28,6 +28,7 @@ class Kind:
 POLICIES = {
     "tiny": Kind("policies.tiny:TinyPolicy", "policies.tiny:TinyConfig"),
     "dinov2_bert": Kind("policies.dinov2_bert:DINOv2BertPolicy", "policies.dinov2_bert:DINOv2BertOptions"),
+    "causal_lm": Kind("policies.causal_lm:CausalLMPolicy", "policies.causal_lm:CausalLMOptions"),
     "openvla": Kind("policies.openvla:AutoregressiveOpenVLA"),
     "openvla_oft": Kind("policies.openvla:ParallelOpenVLA"),
     "openvla_oft_l1": Kind("policies.openvla:RegressionOpenVLA"),

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, Dinov2Config, Dinov2Model
 
 from policies.dinov2_bert.config import TextConfig, VisionConfig
-from policies.dinov2_bert.pretrained import pretrained_model
 from policies.dinov2_bert.wordpieces import PAD, wordpiece_tokenizer
 from policies.layers import check_patches_fill
+from policies.pretrained import pretrained_model
 from vla_envs.wrappers.instruction import decode_instructions
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from policies.configured import ConfiguredPolicy
 from policies.dinov2_bert.config import Architecture, DINOv2BertOptions, Training
 from policies.dinov2_bert.encoders import TextEncoder, VisionEncoder
 from policies.dinov2_bert.pretrained import architecture
 from policies.heads import GaussianHead
 from policies.layers import ScaledState, check_patches_fill, hidden_layers, spatial_softmax, value_head
 from policies.lora import add_adapters
-from policies.waypoint import WayPoint
+from policies.waypoint import WayPoint, WayPointPolicy
 from vla_envs.spec import STATE
 from vla_envs.wrappers.action_history import ACTION_HISTORY
 from vla_envs.wrappers.instruction import INSTRUCTION_BYTES
@@ -25,7 +24,7 @@ PROJECTED = 64
 """Width to which instructions and past actions are brought before they are fused."""
 
 
-class DINOv2BertPolicy(ConfiguredPolicy):
+class DINOv2BertPolicy(WayPointPolicy):
     """Images by DINOv2 and instructions by BERT, fused with proprioception and past actions.
 
     The instruction attends to the patches of each image: every head gives the place where it looks (a spatial

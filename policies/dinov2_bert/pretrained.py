@@ -1,22 +1,17 @@
-"""Pretrained encoders from a directory or Hugging Face's hub: safetensors alone, and no code of others is run."""
+"""What a fresh policy is made of: sizes of its own, or those of the pretrained encoders that it names."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import torch
-from safetensors import SafetensorError
-from transformers import AutoTokenizer, BertConfig, Dinov2Config, PreTrainedConfig, PreTrainedModel
+from transformers import AutoTokenizer, BertConfig, Dinov2Config, PreTrainedConfig
 
 from policies.dinov2_bert.config import Architecture, DINOv2BertOptions, TextConfig, Transformer, VisionConfig
 from policies.dinov2_bert.wordpieces import wordpiece_tokenizer
-from policies.interface import check_finite
-from vla_envs.errors import DamagedAssetsError, InvalidArgumentError, MissingAssetsError
+from policies.pretrained import explained
+from vla_envs.errors import InvalidArgumentError
 
-ModelT = TypeVar("ModelT", bound=PreTrainedModel)
 SizesT = TypeVar("SizesT", bound=Transformer)
 
 _PROBE = "Put the RED cube, unlovably, on the cafés' plate!"
@@ -41,34 +36,9 @@ def architecture(options: DINOv2BertOptions) -> Architecture:
     return Architecture(**fields)
 
 
-def pretrained_model(kind: type[ModelT], config: PreTrainedConfig, source: str, **keywords: Any) -> ModelT:
-    """Return a pretrained model in float32.
-
-    Args:
-        kind: class of the model.
-        config: the sizes that :func:`architecture` found.
-        source: directory or name.
-        **keywords: further ones of the class.
-
-    Raises:
-        MissingAssetsError: there are no safetensors.
-        DamagedAssetsError: they are damaged, or lack a tensor.
-        NonFiniteError: a weight is NaN or infinite.
-    """
-    load: Any = kind.from_pretrained  # whose annotation leaves out the report
-    with _explained(source):
-        model, report = load(
-            source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True, **keywords
-        )
-    if missing := sorted(report["missing_keys"]):
-        raise DamagedAssetsError(f"Expect `{source}` to hold the tensor {missing[0]!r} (of {len(missing)} missing).")
-    check_finite(model.named_parameters(), f"Take another checkpoint than `{source}`.")
-    return cast(ModelT, model)
-
-
 def _sizes(sizes: type[SizesT], config: type[PreTrainedConfig], source: str, **fields: Any) -> SizesT:
     """Return the sizes that a model has."""
-    with _explained(source):
+    with explained(source):
         given, _ = PreTrainedConfig.get_config_dict(source)
         if given.get("model_type") != config.model_type:
             raise InvalidArgumentError(
@@ -82,7 +52,7 @@ def _sizes(sizes: type[SizesT], config: type[PreTrainedConfig], source: str, **f
 
 def _vocabulary(source: str) -> dict[str, Any]:
     """Return the fields of a :class:`TextConfig` that say how a pretrained BERT cuts texts into pieces."""
-    with _explained(source):
+    with explained(source):
         given = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         ids, expected = given.get_vocab(), given(_PROBE)["input_ids"]
         pieces = tuple(sorted(ids, key=ids.__getitem__))
@@ -90,21 +60,3 @@ def _vocabulary(source: str) -> dict[str, Any]:
             if wordpiece_tokenizer(pieces, lowercase).encode(_PROBE).ids == expected:
                 return {"vocabulary": pieces, "lowercase": lowercase}
     raise InvalidArgumentError(f"Expect `{source}` to have BERT's tokenizer, actually: another one.")
-
-
-@contextmanager
-def _explained(source: str) -> Iterator[None]:
-    """Say what is wrong with a pretrained encoder in the words of this package."""
-    try:
-        yield
-    except (InvalidArgumentError, MissingAssetsError):
-        raise
-    except OSError as error:
-        raise MissingAssetsError(
-            f"Expect `{source}` to be a directory, or a name on the hub, with config.json and safetensors, actually: "
-            f"{str(error).splitlines()[0]} Download one with: hf download <repository> --local-dir {source}"
-        ) from error
-    except SafetensorError as error:
-        raise DamagedAssetsError(f"`{source}` is cut short: {error}. Download it again.") from error
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise InvalidArgumentError(f"`{source}` is damaged or of another model: {error}") from error

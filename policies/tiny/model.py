@@ -7,17 +7,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from policies.configured import ConfiguredPolicy
 from policies.heads import GaussianHead, TokenHead
 from policies.layers import ScaledState, check_patches_fill, hidden_layers, spatial_softmax, value_head
 from policies.tiny.config import TinyConfig
-from policies.waypoint import WayPoint
+from policies.waypoint import WayPoint, WayPointPolicy
 from vla_envs.spec import STATE
 from vla_envs.wrappers.action_history import ACTION_HISTORY
 from vla_envs.wrappers.instruction import INSTRUCTION_TOKENS
 
 
-class TinyPolicy(ConfiguredPolicy):
+class TinyPolicy(WayPointPolicy):
     """The interface of a VLA at a size that learns on a CPU in minutes.
 
     The instruction attends to the patches of each image; where each of its heads looks (a spatial
