@@ -13,7 +13,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from rllib_configs.algorithm.sampled_group import TOKEN_MASK
+from rllib_configs.algorithm.sampled_group import TOKEN_MASK, TOKEN_WEIGHT
 
 
 @dataclass
@@ -122,13 +122,19 @@ class Timesteps:
 
     Args:
         episodes: finished, as arrays.
+        sequence_mean: whether every trajectory counts as much as another one in the mean over tokens, and not every
+            token as another token.
     """
 
-    def __init__(self, episodes: Sequence[SingleAgentEpisode]) -> None:
+    def __init__(self, episodes: Sequence[SingleAgentEpisode], sequence_mean: bool = False) -> None:
         self.episodes = episodes
         self.columns: list[dict[str, Any]] = [_columns(episode) for episode in episodes]
         """Of each trajectory: column -> (timesteps, ...); observations have one row more."""
-        self._tokens = [each[TOKEN_MASK].sum(1) for each in self.columns]
+        self._weights = [each[TOKEN_MASK].sum(1).astype(np.float64) for each in self.columns]
+        if sequence_mean:
+            for index, weights in enumerate(self._weights):
+                self.add(index, TOKEN_WEIGHT, 1.0 / max(1.0, weights.sum()))
+                weights /= max(1.0, weights.sum())
 
     def batch(self, rows: Rows, device: torch.device | str) -> dict[str, Any]:
         """The columns of these timesteps as tensors (B, ...) on the device, images uint8."""
@@ -139,9 +145,10 @@ class Timesteps:
         """The observations of these timesteps; one past the last is that which the trajectory ended with."""
         return _gather([self.columns[index][Columns.OBS] for index in rows.trajectories], rows.steps, device)
 
-    def num_tokens(self, rows: Rows) -> int:
-        """Number of executed tokens of these timesteps."""
-        return int(sum(self._tokens[index][step] for index, step in zip(rows.trajectories, rows.steps, strict=True)))
+    def weight(self, rows: Rows) -> float:
+        """Weight of all executed tokens of these timesteps in a mean: their number, where each has a weight of 1."""
+        pairs = zip(rows.trajectories, rows.steps, strict=True)
+        return float(sum(self._weights[index][step] for index, step in pairs))
 
     def add(self, index: int, key: str, values: ArrayLike) -> None:
         """Add a column to a trajectory, float32; one number stands for all its timesteps."""

@@ -118,7 +118,7 @@ class VLALearner(TorchLearner):
         """
         self.before_gradient_based_update(timesteps=timesteps)
         episodes: Any = training_data.episodes or []
-        sampled = Timesteps(episodes)
+        sampled = Timesteps(episodes, self.config.loss_agg_mode == "seq-mean-token-mean")
         self._log_weights_behind(sampled)
         self._weights_seq_no += 1
         self._add_advantages(sampled)
@@ -163,13 +163,13 @@ class VLALearner(TorchLearner):
     ) -> bool:
         """One minibatch, micro-batch by micro-batch; returns False, and changes nothing, where the update shall end."""
         self.get_optimizer().zero_grad(set_to_none=True)
-        num_tokens, num_rows = self._sum_over_learners([sampled.num_tokens(rows), len(rows.steps)])
+        token_weight, num_rows = self._sum_over_learners([sampled.weight(rows), len(rows.steps)])
         if self.config.ratio_level == "trajectory":
             self._add_log_ratios(sampled, rows)
         total, kl = torch.zeros((), device=self._device), torch.zeros((), device=self._device)
         for part in self._micro_batches(rows):
             batch = sampled.batch(part, self._device)
-            loss = ppo_loss(batch, self.policy_module.forward_train(batch), coefficients, num_tokens, num_rows)
+            loss = ppo_loss(batch, self.policy_module.forward_train(batch), coefficients, token_weight, num_rows)
             loss.total.backward()
             means.add(loss)
             total += loss.total.detach()

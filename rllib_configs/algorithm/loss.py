@@ -11,7 +11,14 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.learner import ENTROPY_KEY, POLICY_LOSS_KEY, VF_LOSS_KEY
 from torch import Tensor
 
-from rllib_configs.algorithm.sampled_group import MEAN_LOG_RATIO, REF_LOGP, TOKEN_ENTROPY, TOKEN_LOGP, TOKEN_MASK
+from rllib_configs.algorithm.sampled_group import (
+    MEAN_LOG_RATIO,
+    REF_LOGP,
+    TOKEN_ENTROPY,
+    TOKEN_LOGP,
+    TOKEN_MASK,
+    TOKEN_WEIGHT,
+)
 from vla_envs.errors import NonFiniteError
 
 TOTAL_LOSS = "total_loss"
@@ -42,16 +49,16 @@ class Loss(NamedTuple):
 
 
 def ppo_loss(
-    batch: dict[str, Any], forward: dict[str, Tensor], coefficients: Coefficients, num_tokens: float, num_rows: float
+    batch: dict[str, Any], forward: dict[str, Tensor], coefficients: Coefficients, token_weight: float, num_rows: float
 ) -> Loss:
     """PPO's clipped loss over the executed tokens, entropy, KL from a reference, and the critic's error.
 
     Args:
         batch: columns of B timesteps; with ``MEAN_LOG_RATIO`` ratios are of whole trajectories instead of tokens,
-            with ``VALUE_TARGETS`` there is a critic.
+            with ``TOKEN_WEIGHT`` not every token counts the same, with ``VALUE_TARGETS`` there is a critic.
         forward: what the module says of them.
         coefficients: of the terms.
-        num_tokens: executed tokens of the whole minibatch.
+        token_weight: weight of all executed tokens of the whole minibatch: their number, where each counts 1.
         num_rows: timesteps of the whole minibatch.
     """
     mask = batch[TOKEN_MASK].bool()
@@ -60,7 +67,10 @@ def ppo_loss(
     log_ratio = (logp - batch[TOKEN_LOGP]).where(mask, 0.0)
 
     def mean(values: Tensor) -> Tensor:
-        return values.where(mask, 0.0).sum() / num_tokens
+        values = values.where(mask, 0.0)
+        if TOKEN_WEIGHT in batch:
+            values = values * batch[TOKEN_WEIGHT][:, None]
+        return values.sum() / token_weight
 
     ratio = trajectory_ratio(logp, batch[MEAN_LOG_RATIO]) if MEAN_LOG_RATIO in batch else log_ratio.exp()
     surrogate = clipped_surrogate(

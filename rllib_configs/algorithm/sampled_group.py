@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,8 @@ REF_LOGP = "ref_logp"
 """Column: float32 (B, slots), log-probabilities of the sampled tokens under the frozen reference, same temperature."""
 GROUP_ADVANTAGE = "group_advantage"
 """Column: float32 (B,), the trajectory's advantage over its group, the same at each of its timesteps."""
+TOKEN_WEIGHT = "token_weight"
+"""Column: float32 (B,), what each executed token of the row counts in a mean; without it each counts 1."""
 MEAN_LOG_RATIO = "mean_log_ratio"
 """Column: float32 (B,), the mean log-ratio of all executed tokens of the row's trajectory."""
 NOISE = "noise"
@@ -54,6 +57,8 @@ class SampledGroup:
     """Whether their rewards say which of them did better, or a critic does."""
     episodes: list[SingleAgentEpisode] = field(default_factory=list)
     """Scored trajectories to train on. Those without a gradient are left out, and their images with them."""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    """What to write of each trajectory; empty after a fault, and where nothing is written."""
 
 
 def executed_tokens(executed_actions: ArrayLike, chunk_size: int, slots: int) -> NDArray[np.bool_]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
@@ -34,7 +35,7 @@ from vla_envs.group import (
 )
 from vla_envs.group.groups import prompt_of
 from vla_envs.rewards import efficiency_reward
-from vla_envs.spec import TEMPERATURE, Prompt
+from vla_envs.spec import ANSWER, FINAL_STATE, TEMPERATURE, Prompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +72,10 @@ def score_group(
     if sampled.invalid:
         return sampled
     trajectories = [trajectory_of(episode) for episode in episodes]
-    divergences = [_divergence(episode) if ppo.reference_kl else np.zeros(len(episode)) for episode in episodes]
-    penalties = [kl_coeff * each if ppo.reference_kl == "reward" else 0.0 * each for each in divergences]
-    scores = score(trajectories, ttrl, ppo, np.array([each.sum() for each in penalties]), start.seed)
+    charged = kl_coeff if ppo.reference_kl == "reward" else 0.0
+    divergences = [_divergence(episode) if ppo.reference_kl else np.zeros(1) for episode in episodes]
+    penalties = np.array([charged * each.sum() for each in divergences])
+    scores = score(trajectories, ttrl, ppo, penalties, start.seed)
     if ppo.reference_kl:
         tokens = sum(column(episode, TOKEN_MASK).sum() for episode in episodes)
         scores.metrics["reference_kl"] = float(sum(each.sum() for each in divergences) / tokens)
@@ -84,9 +86,10 @@ def score_group(
         metrics=scores.metrics,
         informative=ppo.adv_estimator == "gae" or scores.informative,
         episodes=[
-            _scored(episodes[index], scores, index, penalties[index], ttrl)
+            _scored(episodes[index], scores, index, charged * divergences[index], ttrl)
             for index in np.flatnonzero(_has_gradient(scores, ppo)).tolist()
         ],
+        records=_records(episodes, trajectories, scores) if ttrl.rollout_data_dir else [],
     )
 
 
@@ -171,7 +174,9 @@ def trajectory_of(episode: SingleAgentEpisode) -> Trajectory:
         max_steps=int(info["max_steps"]),
         task_reward=float(info["task_reward"]),
         env_return=float(episode.get_return()),
-        final_state=info.get("final_state"),
+        final_state=info.get(FINAL_STATE),
+        answer=str(info.get(ANSWER, "")) or None,
+        confidence=_confidence(episode),
         actions=chunks[ran],
         prompt=Prompt(**{key: int(value) for key, value in prompt.items()}) if prompt else None,
         index=int(info["trajectory_index"]),
@@ -215,20 +220,78 @@ def _has_gradient(scores: Score, ppo: PPO) -> NDArray[np.bool_]:
 def _scored(
     episode: SingleAgentEpisode, scores: Score, index: int, penalties: NDArray, ttrl: TTRL
 ) -> SingleAgentEpisode:
-    """A copy of the episode with its reward, on the last timestep unless the environment paid it, and its advantage."""
+    """A copy of the episode with its rewards, those of its tokens added up, and its advantage."""
     scored = copy.copy(episode)
-    rewards = -penalties
+    rewards = np.zeros(len(episode))
     if ttrl.reward == "env":
-        rewards = rewards + episode.get_rewards()
+        rewards += episode.get_rewards()
     else:
-        rewards[-1] += scores.rewards[index]
+        rewards[-1] = scores.rewards[index]
+    token_level_rewards = apply_kl_penalty(token_level_scores(rewards, column(episode, TOKEN_MASK)), penalties)
     advantages = np.full(len(episode), scores.advantages[index], np.float32)
-    scored.rewards = InfiniteLookbackBuffer(data=rewards.astype(np.float32), lookback=0)
+    scored.rewards = InfiniteLookbackBuffer(data=token_level_rewards.sum(-1).astype(np.float32), lookback=0)
     scored.extra_model_outputs = {
         **episode.extra_model_outputs,
         GROUP_ADVANTAGE: InfiniteLookbackBuffer(data=advantages, lookback=0),
     }
     return scored
+
+
+def token_level_scores(scores: ArrayLike, mask: ArrayLike) -> NDArray[np.float64]:
+    """Scores of chunks, such as whole responses, each on the last valid token of its chunk.
+
+    Args:
+        scores: (B,) of each chunk.
+        mask: bool (B, slots), which tokens are valid: at least one of each chunk.
+
+    Returns:
+        (B, slots), 0 elsewhere.
+
+    >>> token_level_scores([1.0], [[True, True, False]]).tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    valid = np.asarray(mask, bool)
+    last = valid.shape[1] - 1 - valid[:, ::-1].argmax(1)
+    placed = np.zeros(valid.shape)
+    placed[np.arange(len(valid)), last] = scores
+    return placed
+
+
+def apply_kl_penalty(scores: NDArray[np.floating], penalties: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The rewards of tokens: their scores less what each is charged for leaving the reference.
+
+    Args:
+        scores: (B, slots), :func:`token_level_scores`.
+        penalties: the weight of the KL times ``log pi - log pi_ref`` of each valid token, (B, slots), or what has that
+            shape by broadcasting.
+
+    >>> apply_kl_penalty(np.array([[0.0, 1.0]]), np.array([[0.25, 0.5]])).tolist()
+    [[-0.25, 0.5]]
+    """
+    return scores - penalties
+
+
+def _records(
+    episodes: Sequence[SingleAgentEpisode], trajectories: Sequence[Trajectory], scores: Score
+) -> list[dict[str, Any]]:
+    """What a file of rollouts says of each trajectory, by the names of verl where it has one."""
+    infos: list[Any] = [episode.get_infos(-1) for episode in episodes]
+    return [
+        {
+            "input": str(info["task"]),
+            "output": str(info["response"]) if "response" in info else None,
+            "answer": each.answer,
+            "score": float(scores.rewards[index]),
+            "advantage": float(scores.advantages[index]),
+            "trained": bool(scores.trained[index]),
+            "success": bool(each.success),
+            "steps": each.steps,
+            "temperature": each.temperature,
+            "confidence": each.confidence,
+            **(each.prompt._asdict() if each.prompt else {}),
+        }
+        for index, (each, info) in enumerate(zip(trajectories, infos, strict=True))
+    ]
 
 
 def _executed_actions(episode: SingleAgentEpisode) -> NDArray[np.int64]:
@@ -237,7 +300,12 @@ def _executed_actions(episode: SingleAgentEpisode) -> NDArray[np.int64]:
     return mask.sum(1) // (mask.shape[1] // chunk_size)
 
 
+def _confidence(episode: SingleAgentEpisode) -> float:
+    """Mean log-probability of the executed tokens."""
+    return float(column(episode, TOKEN_LOGP).mean(where=column(episode, TOKEN_MASK), dtype=np.float64))
+
+
 def _divergence(episode: SingleAgentEpisode) -> NDArray[np.float64]:
-    """(timesteps,): log pi - log pi_ref of the executed tokens, whose mean is the KL from the reference."""
+    """(timesteps, slots): log pi - log pi_ref of the executed tokens, whose mean is the KL from the reference."""
     log_ratio = column(episode, TOKEN_LOGP).astype(np.float64) - column(episode, REF_LOGP)
-    return np.where(column(episode, TOKEN_MASK), log_ratio, 0.0).sum(-1)
+    return np.where(column(episode, TOKEN_MASK), log_ratio, 0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +50,7 @@ from rllib_configs.config import PPO, TTRL, Experiment
 from rllib_configs.config.training import check_used
 from vla_envs.arguments import is_integer
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
+from vla_envs.files import atomic_write_text
 from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
 from vla_envs.group.prompts import SAMPLERS
 
@@ -378,6 +381,8 @@ class VLAPPO(rllib_ppo.PPO):
             except NonFiniteError as error:
                 raise NonFiniteError(f"Training ends in iteration {self.iteration + 1}: {error}") from None
             seconds = time.perf_counter() - started
+        if self.ttrl.rollout_data_dir is not None:
+            _write_rollouts(Path(self.ttrl.rollout_data_dir), self.iteration + 1, groups)
         metrics = sampling_metrics(groups, self.sampler.counts, seconds)
         self._adapt(metrics[TRAJECTORIES])
         self._log(metrics)
@@ -540,6 +545,13 @@ class VLAPPO(rllib_ppo.PPO):
         if PROGRESS in state:
             self.load_progress_state(state[PROGRESS])
             self._sync_weights()
+
+
+def _write_rollouts(directory: Path, step: int, groups: Sequence[SampledGroup]) -> None:
+    """Write a line for each trajectory of an iteration, in the layout of verl's ``rollout_data_dir``."""
+    records = [{"step": step, "group": group.start.group_id, **record} for group in groups for record in group.records]
+    directory.mkdir(parents=True, exist_ok=True)
+    atomic_write_text(directory / f"{step}.jsonl", "".join(f"{json.dumps(each)}\n" for each in records))
 
 
 def _trained_parameters(learner: VLALearner) -> list[tuple[str, torch.Tensor]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Gt, Le, Lt
@@ -18,11 +18,14 @@ from vla_envs.group import (
     Estimator,
     Rule,
     Selection,
+    Trajectory,
     VoteConfig,
     changed_state_cluster,
+    confidence_weight,
     efficiency_bucket,
     env_success,
     final_state_cluster,
+    given_answer,
     joint,
     noisy,
     speed_weight,
@@ -47,6 +50,9 @@ class BehaviorCloning(Options):
     make some."""
     demonstrations_per_task: NonNegativeInt = 20
     """Expert episodes per task, each from another initial state of the training split; 0 clones nothing."""
+    env_kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keywords of ``gymnasium.make`` that the expert's environment has in place of those of training, such as other
+    questions, whose answers training does not know then."""
     noise: NonNegativeFloat = 0.3
     """Standard deviation of a disturbance of the expert's translations, in action units, which shows how to come back
     from errors; an expert that plans whole motions ahead goes without."""
@@ -113,16 +119,23 @@ class TTRL(Options):
     rule: Rule = "agreement_if_success"
     """How a vote becomes rewards, for ``reward=vote``; ``vla_envs.group.VoteConfig`` explains the rules."""
     outcome: Literal[
-        "env_success", "noisy_success", "success_and_speed", "final_state_cluster", "changed_state_cluster"
+        "env_success",
+        "noisy_success",
+        "success_and_speed",
+        "final_state_cluster",
+        "changed_state_cluster",
+        "given_answer",
     ] = "env_success"
     """What the trajectories vote on, for ``reward=vote``: the environment's success, the same with errors, success
-    together with the quarter of the time it took, or alike final states, which need no label."""
+    together with the quarter of the time it took, or, which needs no label, alike final states or the answer to a
+    question."""
     noise: Probability = 0.25
     """Probability that an outcome of ``outcome=noisy_success`` is wrong."""
     cluster_tolerance: NonNegativeFloat = 0.05
     """Largest difference of a coordinate between alike final states, in the units of the environment."""
-    vote_weight: Literal["count", "speed"] = "count"
-    """Whether every trajectory has one vote, or a fast one more weight than a slow one, for ``reward=vote``."""
+    vote_weight: Literal["count", "speed", "confidence"] = "count"
+    """Whether every trajectory has one vote, or a fast one more weight than a slow one, or one whose tokens were likely
+    more than one of unlikely tokens, for ``reward=vote``."""
     vote_share: Probability = 1.0
     """Share of the vote in a reward of ``reward=vote``; the rest is the task's own reward, whatever wrappers pay."""
     min_confidence_ratio: Annotated[NonNegativeFloat, Lt(1.0)] = 0.5
@@ -136,6 +149,10 @@ class TTRL(Options):
     """Number of times that the rule ``denoise`` asks for the outcome of each trajectory."""
     log_detailed_metrics: bool = True
     """Whether metrics also compare votes and rewards with the environment's truth."""
+    rollout_data_dir: str | None = None
+    """Directory that gets a file ``<iteration>.jsonl`` after each sampling, with a line for each trajectory: the
+    instruction or question (``input``), the response where there is one (``output``), its answer, reward (``score``)
+    and advantage, whether it is trained on, and whether it truly succeeded. None writes nothing."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -167,7 +184,7 @@ class TTRL(Options):
             rule=self.rule,
             select=self.select,
             outcome=_OUTCOMES[self.outcome](self),
-            weight=speed_weight if self.vote_weight == "speed" else None,
+            weight=_WEIGHTS[self.vote_weight],
             vote_share=self.vote_share,
             n_verdicts=self.n_verdicts,
         )
@@ -179,8 +196,15 @@ _OUTCOMES: Mapping[str, Callable[[TTRL], OutcomeFn]] = {
     "success_and_speed": lambda ttrl: joint(env_success, efficiency_bucket(4)),
     "final_state_cluster": lambda ttrl: final_state_cluster(ttrl.cluster_tolerance),
     "changed_state_cluster": lambda ttrl: changed_state_cluster(ttrl.cluster_tolerance),
+    "given_answer": lambda ttrl: given_answer,
 }
 """``ttrl.outcome`` -> the function that it names."""
+_WEIGHTS: Mapping[str, Callable[[Trajectory], float] | None] = {
+    "count": None,
+    "speed": speed_weight,
+    "confidence": confidence_weight,
+}
+"""``ttrl.vote_weight`` -> the function that it names."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +239,9 @@ class PPO(Options):
     ratio_level: Literal["token", "trajectory"] = "token"
     """Whether the probability ratio of every token is clipped, or that of whole trajectories, which needs far narrower
     clips (3e-4 in GSPO)."""
+    loss_agg_mode: Literal["token-mean", "seq-mean-token-mean"] = "token-mean"
+    """Whether every token counts the same in the loss, or every trajectory, whose tokens then count the less the longer
+    it is. The names are those of verl."""
     clip_param: PositiveFloat = 0.2
     """Clip of the probability ratio below 1, and above 1 where ``clip_param_high`` does not differ."""
     clip_param_high: PositiveFloat | None = None

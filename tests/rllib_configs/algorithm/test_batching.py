@@ -13,7 +13,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.minibatch_utils import MiniBatchCyclicIterator, ShardEpisodesIterator
 
 from rllib_configs.algorithm.batching import GroupTrainingData, Rows, Timesteps, minibatches
-from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, TOKEN_LOGP, TOKEN_MASK
+from rllib_configs.algorithm.sampled_group import ACTION_TOKENS, TOKEN_LOGP, TOKEN_MASK, TOKEN_WEIGHT
 from tests.rllib_configs.setups import reach_runner
 from vla_envs.spec import TEMPERATURE
 
@@ -235,13 +235,23 @@ def test_tokens_are_those_of_executed_actions(timesteps, episodes):
     executed = sum(episode.get_infos(-1)["elapsed_steps"] for episode in episodes)
     rows = every_row(episodes)
     batch = timesteps.batch(rows, "cpu")
-    assert timesteps.num_tokens(rows) == batch[TOKEN_MASK].sum() == 7 * executed < batch[TOKEN_LOGP].numel()
+    assert timesteps.weight(rows) == batch[TOKEN_MASK].sum() == 7 * executed < batch[TOKEN_LOGP].numel()
+
+
+def test_every_trajectory_weighs_the_same_in_a_mean_over_trajectories(episodes):
+    """However long it is; its weight is spread evenly over its tokens."""
+    timesteps = Timesteps(episodes, sequence_mean=True)
+    batch = timesteps.batch(every_row(episodes), "cpu")
+    of_row = (batch[TOKEN_MASK].sum(1) * batch[TOKEN_WEIGHT]).numpy()
+    ends = np.cumsum([len(episode) for episode in episodes])[:-1]
+    assert [each.sum() for each in np.split(of_row, ends)] == pytest.approx([1.0] * len(episodes))
+    assert timesteps.weight(every_row(episodes)) == pytest.approx(len(episodes))
 
 
 def test_no_timestep_has_no_token(timesteps):
     """Also where a learner has no trajectory at all."""
     nothing = Rows(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    assert timesteps.num_tokens(nothing) == Timesteps([]).num_tokens(nothing) == 0
+    assert timesteps.weight(nothing) == Timesteps([]).weight(nothing) == 0
 
 
 def test_a_column_is_added_beside_the_others(timesteps, episodes):

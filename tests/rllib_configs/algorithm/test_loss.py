@@ -234,7 +234,7 @@ def test_the_ratio_error_is_the_largest_of_the_executed_tokens():
 def test_the_policy_loss_is_the_mean_over_the_tokens_of_the_minibatch():
     """Which may be more than those of the batch."""
     batch, forward = make_batch(advantage=2.0)
-    loss = ppo_loss(batch, forward, SYMMETRIC, num_tokens=100, num_rows=ROWS)
+    loss = ppo_loss(batch, forward, SYMMETRIC, token_weight=100, num_rows=ROWS)
     assert loss.terms[POLICY_LOSS_KEY].item() == pytest.approx(-2.0 * ROWS * SLOTS / 100)
 
 

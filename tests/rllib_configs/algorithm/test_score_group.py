@@ -1,5 +1,6 @@
 """Groups as they leave the runner: scored where they are whole, without what no gradient needs."""
 
+import json
 from typing import get_args
 
 import gymnasium as gym
@@ -222,7 +223,7 @@ def test_one_column_says_which_actions_ran(sampled):
     def counts():
         (group,) = scored([(start, episodes)], reference_kl="loss")
         rows = Rows(np.zeros(len(episodes[0]), np.int64), np.arange(len(episodes[0])))
-        return group.control_steps, len(trajectory_of(episodes[0]).actions), Timesteps(episodes).num_tokens(rows)
+        return group.control_steps, len(trajectory_of(episodes[0]).actions), Timesteps(episodes).weight(rows)
 
     before = counts()
     mask[0, 7:] = False
@@ -280,3 +281,17 @@ def test_other_rewards_ignore_what_the_environment_paid(paid):
     """They are of the trajectory, and on its last step."""
     for episode in kept(scored(paid, ttrl={"reward": "success"}, adv_estimator="gae")).values():
         assert episode.get_rewards().tolist() == [0.0] * (len(episode) - 1) + [float(episode.is_terminated)]
+
+
+def test_what_is_written_of_a_group_tells_of_every_trajectory(sampled, tmp_path):
+    """Also of those without a gradient, which are not trained on; nothing where no directory is named."""
+    assert not any(group.records for group in scored(sampled))
+    groups = scored(sampled, ttrl={"rollout_data_dir": str(tmp_path), "reward": "success"})
+    for (_, episodes), group in zip(sampled, groups, strict=True):
+        assert [each["success"] for each in group.records] == [each.is_terminated for each in episodes]
+        assert [each["score"] for each in group.records] == [float(each.is_terminated) for each in episodes]
+        assert [each["temperature"] for each in group.records] == pytest.approx(TEMPERATURES)
+        assert {each["input"] for each in group.records} == {episodes[0].get_infos(-1)["task"]}
+        logps = [column(each, TOKEN_LOGP)[column(each, TOKEN_MASK)].mean() for each in episodes]
+        assert [each["confidence"] for each in group.records] == pytest.approx(logps)
+        json.dumps(group.records)
