@@ -98,8 +98,10 @@ def parse_options(program: str, text: str, default: Parsed, options: Sequence[st
         config=() if names_policy else (tyro.conf.AvoidSubcommands,),
         registry=REGISTRY,
     )
-    env_kwargs = {**default.environment.env_kwargs, **parsed.environment.env_kwargs}
-    return parsed.replace(environment=parsed.environment.replace(env_kwargs=env_kwargs))
+    for section in ("environment", "bc") if isinstance(default, Experiment) else ("environment",):
+        usual, given = getattr(default, section), getattr(parsed, section)
+        parsed = parsed.replace(**{section: given.replace(env_kwargs={**usual.env_kwargs, **given.env_kwargs})})
+    return parsed
 
 
 def parse_assessment(program: str, subject: Subject, default: Assessed, options: Sequence[str]) -> Assessed:

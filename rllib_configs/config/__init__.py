@@ -3,7 +3,7 @@
 from rllib_configs.config.assessment import Assessment, Axis, Measurement, Sweep
 from rllib_configs.config.environment import EnvironmentConfig
 from rllib_configs.config.experiment import Experiment
-from rllib_configs.config.policy import DINOv2BertConfig, OpenVLAConfig, PolicyConfig, TinyPolicyConfig
+from rllib_configs.config.policy import CausalLMConfig, DINOv2BertConfig, OpenVLAConfig, PolicyConfig, TinyPolicyConfig
 from rllib_configs.config.run import Evaluation, Resources
 from rllib_configs.config.training import PPO, TTRL, BehaviorCloning
 
@@ -13,6 +13,7 @@ __all__ = [
     "Assessment",
     "Axis",
     "BehaviorCloning",
+    "CausalLMConfig",
     "DINOv2BertConfig",
     "EnvironmentConfig",
     "Evaluation",

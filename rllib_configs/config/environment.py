@@ -24,6 +24,7 @@ from vla_envs.errors import InvalidArgumentError, UnknownCameraError
 from vla_envs.files import expanded
 from vla_envs.registration import find_spec
 from vla_envs.spec import CAMERA_KEYS, STATE, STATE_DIM
+from vla_envs.text import TextEnv
 from vla_envs.wrappers import ActionChunk, ActionHistory, EncodeInstruction, TokenizeInstruction
 
 Wrap = Callable[[gym.Env], gym.Env]
@@ -116,8 +117,7 @@ class EnvironmentConfig(Options):
         """Keywords of ``gymnasium.make`` for the initial states of ``split``."""
         given = {
             "task_id": self.task_id,
-            "image_size": self.image_size,
-            "cameras": self.cameras,
+            **{name: getattr(self, name) for name in ("image_size", "cameras") if self._sees(name)},
             "max_episode_steps": self.max_episode_steps,
             **{key: absolute(value) if _is_path(value) else value for key, value in self.env_kwargs.items()},
         }
@@ -185,6 +185,10 @@ class EnvironmentConfig(Options):
                 f"Expect an environment with the option {', '.join(unknown)}, actually: {self.id!r}, which has none."
             )
 
+    def _sees(self, name: str) -> bool:
+        """Whether the environment is told of its images: one of texts is not, unless something else is said of them."""
+        return self._takes(name) or getattr(self, name) != getattr(EnvironmentConfig, name)
+
     def _takes(self, keyword: str) -> bool:
         """Whether the environment has the keyword, as far as can be seen without making it."""
         creator: Any = find_spec(self.qualified_id).entry_point
@@ -197,10 +201,13 @@ class EnvironmentConfig(Options):
         """What the environment determines of a fresh policy's configuration; one is made to see its spaces.
 
         Actions between -1 and 1 have no bounds of their own, and a state of another length than the single arm's is
-        taken as it is: joint angles and grippers are of order one.
+        taken as it is: joint angles and grippers are of order one. Of questions it is the length of the responses and
+        what tells their tokens apart.
         """
         with closing(self.wrap(self.make("train"))) as env:
             task = env.unwrapped
+        if isinstance(task, TextEnv):
+            return {"chunk_size": self.chunk_size, "vocabulary": task.tokens.fingerprint}
         actions, state = task.action_space, task.observation_space[STATE]  # type: ignore[index]
         has_bounds = not (np.all(actions.low == -1.0) and np.all(actions.high == 1.0))  # type: ignore[attr-defined]
         (state_dim,) = state.shape

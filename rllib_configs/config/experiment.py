@@ -11,7 +11,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from policies.options import Options
 from rllib_configs.config.environment import EnvironmentConfig
-from rllib_configs.config.policy import OpenVLAConfig, PolicyConfig, TinyPolicyConfig
+from rllib_configs.config.policy import CausalLMConfig, OpenVLAConfig, PolicyConfig, TinyPolicyConfig
 from rllib_configs.config.run import Evaluation, Resources
 from rllib_configs.config.training import PPO, TTRL, BehaviorCloning, check_used
 from vla_envs.errors import InvalidArgumentError
@@ -82,12 +82,19 @@ class Experiment(Options):
                     f"Expect `environment.chunk_size` to be None or that of a policy {policy.kind!r}, "
                     f"{chunk_size}, actually: {environment.chunk_size}."
                 )
+        if isinstance(policy, CausalLMConfig):
+            environment = _answered(environment, policy)
         offered = environment.replace(
             chunk_size=environment.chunk_size or chunk_size,
             instruction=environment.instruction or policy.instruction,
             history=policy.history if environment.history is None else environment.history,
         )
         return self.replace(environment=offered)
+
+    @property
+    def demonstrated(self) -> EnvironmentConfig:
+        """The environment in which the expert demonstrates."""
+        return self.environment.replace(env_kwargs={**self.environment.env_kwargs, **self.bc.env_kwargs})
 
     @property
     def clones_expert(self) -> bool:
@@ -103,3 +110,19 @@ class Experiment(Options):
         """The :class:`~rllib_configs.VLAPPOConfig`, for ``tune.run(VLAPPO, config=...)`` or ``.build_algo()``."""
         # By name, as Gymnasium's entry points are: what a run is knows nothing of what runs it, and waits for no ray.
         return resolve_name("rllib_configs.algorithm:VLAPPOConfig").from_experiment(self)
+
+
+def _answered(environment: EnvironmentConfig, policy: CausalLMConfig) -> EnvironmentConfig:
+    """The environment with the language model's tokenizer, whose episodes are over with its longest response.
+
+    Raises:
+        InvalidArgumentError: it asks for longer ones, of which the model would say the rest without what it has said.
+    """
+    limit = environment.max_episode_steps or policy.chunk_size
+    if limit > policy.chunk_size:
+        raise InvalidArgumentError(
+            f"Expect `environment.max_episode_steps` to be at most the longest response of the policy, "
+            f"{policy.chunk_size} tokens, actually: {limit}. Give a fresh policy more (--policy.response-length)."
+        )
+    tokenizer = {} if policy.tokenizer is None else {"tokenizer": policy.tokenizer}
+    return environment.replace(max_episode_steps=limit, env_kwargs={**tokenizer, **environment.env_kwargs})

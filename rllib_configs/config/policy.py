@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_type_hints
 
 import tyro
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
+from policies.causal_lm.config import SMALL, Length
+from policies.causal_lm.config import Architecture as LanguageModel
+from policies.causal_lm.config import LoraRank as LanguageModelRank
 from policies.dinov2_bert.config import Architecture, LoraRank, Std, Training
 from policies.openvla.config import PLATFORMS, OpenVLAOptions, saved_options
 from policies.options import Options
@@ -16,6 +19,7 @@ from policies.tiny.config import Head, Size, TinyConfig
 from rllib_configs.config.environment import EnvironmentConfig, absolute
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import expanded
+from vla_envs.spec import MAX_INSTRUCTION_LENGTH
 
 
 def policy_folder(path: str) -> str:
@@ -127,6 +131,78 @@ def _local(source: str | None) -> str | None:
     return absolute(source) if source is not None and expanded(source).is_dir() else source
 
 
+@dataclass(frozen=True)
+class CausalLMConfig(Options):
+    """A causal language model, which answers the questions of ``VLA-Text-v0``."""
+
+    section: ClassVar[str] = "policy."
+    instruction: ClassVar[Literal["words", "text"]] = "text"
+    history: ClassVar[int] = 0
+
+    path: str | None = None
+    """Directory of a checkpoint or of a run to start from; None starts afresh."""
+    model: str | None = None
+    """Directory or name on Hugging Face's hub of a pretrained language model, such as Qwen/Qwen2.5-Math-1.5B; None
+    takes a small one of random weights, with a token for each character."""
+    hidden_size: PositiveInt = SMALL["hidden_size"]
+    """Width of the small one."""
+    num_hidden_layers: PositiveInt = SMALL["num_hidden_layers"]
+    """Number of its layers."""
+    response_length: Length = LanguageModel.chunk_size
+    """Length of the longest response in tokens; one that is longer is cut and counts as it is."""
+    prompt: str = LanguageModel.prompt
+    """What is put before a response, with ``{question}`` in place of the question."""
+    lora_rank: LanguageModelRank = LanguageModel.lora_rank
+    """Rank of the adapters that are trained in place of the network; 0 trains all of it."""
+    dtype: Literal["float32", "bfloat16"] = LanguageModel.dtype
+    """Type of the network's parameters; adapters are always float32."""
+    gradient_checkpointing: bool = LanguageModel.gradient_checkpointing
+    """Whether an update computes activations twice instead of keeping them."""
+    kind: Annotated[Literal["causal_lm"], tyro.conf.Suppress] = "causal_lm"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.path is not None:
+            self.check_left(("model", *_SMALL, "response_length", *_HOSTED), "a policy whose `policy.path` is None")
+        elif self.model is not None:
+            self.check_left(_SMALL, "a policy whose `policy.model` is None")
+
+    @property
+    def chunk_size(self) -> int:
+        """Length of the longest response in tokens."""
+        return self.response_length if self.path is None else self._saved.chunk_size
+
+    @property
+    def tokenizer(self) -> str | None:
+        """Directory or name of the model whose tokenizer the environment needs; None for that of characters."""
+        return _local(self.model) if self.path is None else policy_folder(self.path)
+
+    def load_keywords(self, environment: EnvironmentConfig) -> dict[str, Any]:
+        """Keywords of :func:`policies.registry.load_policy`."""
+        if self.path is not None:
+            return {"kind": self.kind, "path": policy_folder(self.path)}
+        config = {"chunk_size": self.response_length, **{name: getattr(self, name) for name in _HOSTED}}
+        if self.model is not None:
+            return {"kind": self.kind, "config": {**config, "pretrained": _local(self.model)}}
+        sizes = {**SMALL, **{name: getattr(self, name) for name in _SMALL}}
+        sizes["intermediate_size"] = 8 * self.hidden_size // 3
+        sizes["max_position_embeddings"] = 4 * self.response_length + MAX_INSTRUCTION_LENGTH
+        return {"kind": self.kind, "config": {**config, "network": sizes}}
+
+    def saved_at(self, path: Path) -> CausalLMConfig:
+        """The same for the directory that the policy was saved in, which holds all the rest."""
+        return CausalLMConfig(path=absolute(str(path)))
+
+    @property
+    def _saved(self) -> LanguageModel:
+        assert self.path is not None
+        return LanguageModel.from_json(Path(policy_folder(self.path)) / "causal_lm.json")
+
+
+_SMALL = ("hidden_size", "num_hidden_layers")
+_HOSTED = ("prompt", "lora_rank", "dtype", "gradient_checkpointing")
+"""Options that say how a network is hosted."""
+
 T = TypeVar("T")
 
 
@@ -189,6 +265,7 @@ class OpenVLAConfig(OpenVLAOptions, Options):
 PolicyConfig = Annotated[
     Annotated[TinyPolicyConfig, tyro.conf.subcommand("tiny")]
     | Annotated[DINOv2BertConfig, tyro.conf.subcommand("dinov2-bert")]
+    | Annotated[CausalLMConfig, tyro.conf.subcommand("causal-lm")]
     | Annotated[OpenVLAConfig, tyro.conf.subcommand("openvla")],
     Field(discriminator="kind"),
 ]

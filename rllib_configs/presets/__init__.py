@@ -3,13 +3,18 @@
 from rllib_configs.presets.libero_grpo import LIBERO_GRPO, libero_grpo
 from rllib_configs.presets.libero_rl import LIBERO_RL, libero_rl
 from rllib_configs.presets.libero_ttrl import libero_ttrl
+from rllib_configs.presets.math_ttrl import math_ttrl
 from rllib_configs.presets.robotwin_ttrl import robotwin_ttrl
 from rllib_configs.presets.tabletop_bc_ppo import tabletop_bc_ppo
 from rllib_configs.presets.tabletop_ppo import tabletop_ppo
 from rllib_configs.presets.tabletop_ttrl import tabletop_ttrl
+from rllib_configs.presets.text_ttrl import text_ttrl
 
 PRESETS = {
-    **{each.__name__: each for each in (tabletop_ttrl, tabletop_ppo, tabletop_bc_ppo, libero_ttrl, robotwin_ttrl)},
+    **{
+        each.__name__: each
+        for each in (tabletop_ttrl, tabletop_ppo, tabletop_bc_ppo, libero_ttrl, robotwin_ttrl, text_ttrl, math_ttrl)
+    },
     **LIBERO_RL,
     **LIBERO_GRPO,
 }
@@ -20,8 +25,10 @@ __all__ = [
     "libero_grpo",
     "libero_rl",
     "libero_ttrl",
+    "math_ttrl",
     "robotwin_ttrl",
     "tabletop_bc_ppo",
     "tabletop_ppo",
     "tabletop_ttrl",
+    "text_ttrl",
 ]

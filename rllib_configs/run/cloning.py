@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from policies.behavior_cloning import Demonstrations, Episode, Measurement, Source, Validation, clone, gathered, split
-from policies.configured import ConfiguredPolicy
 from policies.interface import Policy, trained_parameters
 from policies.registry import load_policy
+from policies.waypoint import WayPointPolicy
 from rllib_configs.config import BehaviorCloning, EnvironmentConfig, Experiment, PolicyConfig
 from rllib_configs.run.demonstrations import read_demonstrations
 from vla_envs.base import VLAEnv
@@ -29,6 +29,7 @@ from vla_envs.robotwin import RoboTwinEnv
 from vla_envs.robotwin.process import SimulationError
 from vla_envs.spec import TEMPERATURE, Prompt
 from vla_envs.tabletop import TabletopEnv
+from vla_envs.text import TextEnv
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def load_initial_policy(experiment: Experiment) -> Policy:
         MissingAssetsError: no checkpoint.
     """
     if experiment.clones_expert:
-        check_expert(experiment.environment, experiment.bc)
+        check_expert(experiment.demonstrated, experiment.bc)
     torch.manual_seed(experiment.seed)
     policy = load_fitting_policy(experiment.policy, experiment.environment)
     trained_parameters(policy)  # raises where the learner would, before there is a directory
@@ -108,7 +109,7 @@ def clone_demonstrations(
 ) -> None:
     """Train the policy in place on what :func:`load_demonstrations` gave."""
     (source, validation), bc = demonstrations, experiment.bc
-    if experiment.policy.path is None and isinstance(policy, ConfiguredPolicy) and policy.has_targets:
+    if experiment.policy.path is None and isinstance(policy, WayPointPolicy) and policy.has_targets:
         policy.narrow_bounds(*source.action_range())
     clone(
         policy,
@@ -127,7 +128,7 @@ def clone_demonstrations(
 
 def _episodes(experiment: Experiment) -> Sequence[Episode]:
     """What gives the rows of each demonstration."""
-    environment, bc = experiment.environment, experiment.bc
+    environment, bc = experiment.demonstrated, experiment.bc
     if bc.demonstrations is not None:
         return read_demonstrations(environment, bc.demonstrations)
     assert environment.chunk_size is not None
@@ -169,9 +170,9 @@ def check_expert(environment: EnvironmentConfig, bc: BehaviorCloning) -> Demonst
         task = env.unwrapped
     if type(task) not in _EXPERTS:
         raise InvalidArgumentError(
-            "Expect an environment with a scripted expert to clone, which are VLA-Tabletop-v0, VLA-Libero-v0 and "
-            f"VLA-RoboTwin-v0, actually: {environment.id}. {GIVE_SOME} A run can also start from a checkpoint, with "
-            "--policy.path, or from random weights, with --bc.demonstrations-per-task 0."
+            "Expect an environment with a scripted expert to clone, which are VLA-Tabletop-v0, VLA-Libero-v0, "
+            f"VLA-RoboTwin-v0 and VLA-Text-v0, actually: {environment.id}. {GIVE_SOME} A run can also start from a "
+            "checkpoint, with --policy.path, or from random weights, with --bc.demonstrations-per-task 0."
         )
     assert isinstance(task, VLAEnv)
     available = min(len(task.init_states(task_id, "train")) for task_id in task.task_ids)
@@ -180,8 +181,8 @@ def check_expert(environment: EnvironmentConfig, bc: BehaviorCloning) -> Demonst
             f"Expect at most {available} demonstrations per task, actually: {bc.demonstrations_per_task}."
         )
     demonstrate = _EXPERTS[type(task)]
-    if demonstrate is _replay:
-        bc.check_left(("noise", "rotation_noise", "speed"), "an expert that answers in any state")
+    if demonstrate in (_replay, _recite):
+        bc.check_left(("noise", "rotation_noise", "speed"), "the expert of VLA-Tabletop-v0 or VLA-Libero-v0")
     return demonstrate
 
 
@@ -288,6 +289,18 @@ def _disturbed(
     return rows, infos
 
 
+def _recite(stage: Stage, prompt: Prompt, bc: BehaviorCloning, rng: np.random.Generator) -> list[Row]:
+    """One row for each question: the whole answer."""
+    rows: list[Row] = []
+
+    def act(observation: dict[str, NDArray]) -> NDArray:
+        rows.append((observation, stage.env.expert().plan(stage.chunk_size)))
+        return rows[-1][1][:1]
+
+    stage.run(prompt, act, max_actions=1)
+    return rows
+
+
 def _replay(stage: Stage, prompt: Prompt, bc: BehaviorCloning, rng: np.random.Generator) -> list[Row]:
     """One row per chunk of an episode of RoboTwin, none where it does not end well.
 
@@ -330,6 +343,7 @@ _EXPERTS: Mapping[type, Demonstrate] = {
     TabletopEnv: _demonstrate,
     LiberoEnv: _demonstrate_success,
     RoboTwinEnv: _replay,
+    TextEnv: _recite,
 }
 """Environment -> how its expert's episodes become rows."""
 

@@ -97,7 +97,7 @@ class _Fitted:
         if key == INSTRUCTION_TOKENS:
             return np.tile(hash_words(episode.origin.instruction, length), (rows, 1))
         if key == INSTRUCTION_BYTES:
-            return np.tile(encode_instruction(episode.origin.instruction), (rows, 1))
+            return np.tile(encode_instruction(episode.origin.instruction, length), (rows, 1))
         if key == ACTION_HISTORY:
             before = np.concatenate([np.zeros((length, taken.shape[1]), taken.dtype), taken])
             return before[starts[:, None] + np.arange(length)]

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policies.configured import MARKS
-from rllib_configs.config import DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
+from rllib_configs.config import CausalLMConfig, DINOv2BertConfig, Measurement, OpenVLAConfig, TinyPolicyConfig
 from rllib_configs.run.directory import is_run, load_experiment, run_of
 from vla_envs.errors import InvalidArgumentError
 from vla_envs.files import expanded, named
 
 EXPERT, RANDOM = "expert", "random"
-KINDS = {"tiny": TinyPolicyConfig, "dinov2-bert": DINOv2BertConfig, "openvla": OpenVLAConfig}
+KINDS = {
+    "tiny": TinyPolicyConfig,
+    "dinov2-bert": DINOv2BertConfig,
+    "causal-lm": CausalLMConfig,
+    "openvla": OpenVLAConfig,
+}
 """Subcommand of ``policy`` -> its configuration."""
 
 

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from rllib_configs.cli.train import parse_experiment
-from rllib_configs.config import DINOv2BertConfig, EnvironmentConfig, Experiment, OpenVLAConfig
+from rllib_configs.config import CausalLMConfig, DINOv2BertConfig, EnvironmentConfig, Experiment, OpenVLAConfig
 from tests.docs.pages import PAGES, ROOT, spans_of
 from vla_envs import wrappers
 
@@ -19,7 +19,7 @@ SECTIONS = {
     for field in dataclasses.fields(Experiment)
     if dataclasses.is_dataclass(section := getattr(Experiment(), field.name))
 }
-for kind in (DINOv2BertConfig, OpenVLAConfig):
+for kind in (DINOv2BertConfig, CausalLMConfig, OpenVLAConfig):
     SECTIONS["policy"] |= {each.name for each in dataclasses.fields(kind)}
 FIELDS = [
     (span.where, *match.groups())

@@ -31,7 +31,8 @@ def test_every_field_can_be_replaced(name):
 def test_any_number_of_trajectories_will_do(name, n):
     """Environments, temperatures and group size follow from it."""
     preset = presets.PRESETS[name](policy=OpenVLAConfig(path="somewhere"))  # whose configuration needs no simulator
-    config = preset.replace(ttrl=preset.ttrl.replace(n_votes_per_prompt=n)).to_rllib()
+    trained = None if preset.ttrl.n_samples_per_prompt is None else n - 1
+    config = preset.replace(ttrl=preset.ttrl.replace(n_votes_per_prompt=n, n_samples_per_prompt=trained)).to_rllib()
     config.validate()
     assert config.group_size == n
     assert config.ttrl.temperatures().shape == (n,)

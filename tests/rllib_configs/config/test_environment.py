@@ -77,7 +77,7 @@ class TestKeywords:
         [
             ({"env_kwargs": {"suite": "tabletop"}}, "the option `suite`, actually: 'VLA-Tabletop-v0'"),
             ({"env_kwargs": {"task_config": "demo_clean"}}, "the option `task_config`, actually: 'VLA-Tabletop-v0'"),
-            ({"id": "CartPole-v1"}, "the option `split`, `image_size`, `cameras`, actually: 'CartPole-v1'"),
+            ({"id": "CartPole-v1"}, "the option `split`, actually: 'CartPole-v1'"),
             ({"id": "nowhere:VLA-Foo-v0"}, "actually: 'nowhere:VLA-Foo-v0'"),
             ({"id": "VLA-Foo-v0"}, "`VLA-Foo` doesn't exist"),
         ],

@@ -65,7 +65,7 @@ def test_rows_are_the_expert_s_motion_in_chunks(environment, root, chunk):
 def test_disturbances_and_speeds_of_an_expert_that_plans_ahead_are_refused(environment, changes):
     """It would take no notice of them."""
     with pytest.raises(
-        InvalidArgumentError, match=r"`bc\.(noise|rotation_noise|speed)` with an expert that answers in any state alone"
+        InvalidArgumentError, match=r"`bc\.(noise|rotation_noise|speed)` with the expert of VLA-Tabletop-v0 or VLA-Li"
     ):
         check_expert(environment("spline"), BehaviorCloning(demonstrations_per_task=1, **changes))
 
