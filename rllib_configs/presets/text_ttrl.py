@@ -40,7 +40,7 @@ def text_ttrl(**changes: Any) -> Experiment:
         bc=BehaviorCloning(
             demonstrations_per_task=10_000,
             env_kwargs={"num_questions": 20_000, "skipped": 0},
-            steps=300,
+            steps=500,
             batch_size=256,
         ),
         ttrl=ANSWERS_VOTE,
