@@ -5,6 +5,7 @@ from rllib_configs.presets.libero_rl import LIBERO_RL, libero_rl
 from rllib_configs.presets.libero_ttrl import libero_ttrl
 from rllib_configs.presets.math_ttrl import math_ttrl
 from rllib_configs.presets.robotwin_ttrl import robotwin_ttrl
+from rllib_configs.presets.tabletop_all_rl import tabletop_all_rl
 from rllib_configs.presets.tabletop_bc_ppo import tabletop_bc_ppo
 from rllib_configs.presets.tabletop_ppo import tabletop_ppo
 from rllib_configs.presets.tabletop_ttrl import tabletop_ttrl
@@ -13,7 +14,16 @@ from rllib_configs.presets.text_ttrl import text_ttrl
 PRESETS = {
     **{
         each.__name__: each
-        for each in (tabletop_ttrl, tabletop_ppo, tabletop_bc_ppo, libero_ttrl, robotwin_ttrl, text_ttrl, math_ttrl)
+        for each in (
+            tabletop_ttrl,
+            tabletop_all_rl,
+            tabletop_ppo,
+            tabletop_bc_ppo,
+            libero_ttrl,
+            robotwin_ttrl,
+            text_ttrl,
+            math_ttrl,
+        )
     },
     **LIBERO_RL,
     **LIBERO_GRPO,
@@ -27,6 +37,7 @@ __all__ = [
     "libero_ttrl",
     "math_ttrl",
     "robotwin_ttrl",
+    "tabletop_all_rl",
     "tabletop_bc_ppo",
     "tabletop_ppo",
     "tabletop_ttrl",
