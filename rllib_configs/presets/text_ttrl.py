@@ -34,7 +34,7 @@ def text_ttrl(**changes: Any) -> Experiment:
     """TTRL on sums of three digits, with a small language model that was cloned from other sums."""
     return Experiment(
         name="text_ttrl",
-        iterations=60,
+        iterations=80,
         environment=EnvironmentConfig(id="VLA-Text-v0", env_kwargs={"num_questions": 1000, "skipped": 20_000}),
         policy=CausalLMConfig(),
         bc=BehaviorCloning(
@@ -44,7 +44,7 @@ def text_ttrl(**changes: Any) -> Experiment:
             batch_size=256,
         ),
         ttrl=ANSWERS_VOTE,
-        ppo=PPO(groups_per_iteration=32, lr=3e-4, num_epochs=1, minibatch_size=256),
+        ppo=PPO(groups_per_iteration=32, lr=1e-5, num_epochs=1, minibatch_size=1024),
         resources=Resources(num_env_runners=2, groups_per_env_runner=16),
         evaluation=Evaluation(num_episodes=500, curve_episodes=500, videos=0),
     ).replace(**changes)

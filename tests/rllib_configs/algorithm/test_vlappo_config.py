@@ -44,6 +44,7 @@ OTHER = PPO(
     minibatch_size=None,
     micro_batch_size=5,
     ratio_level="trajectory",
+    loss_agg_mode="seq-mean-token-mean",
     clip_param=0.1,
     clip_param_high=0.3,
     entropy_coeff=0.02,
@@ -124,13 +125,14 @@ def test_the_number_of_trajectories_of_a_prompt_is_said_once(groups):
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_takes_another_number_of_trajectories(name):
-    """Nothing else has to change with it."""
+    """Nothing else has to change with it, as long as no more are trained on."""
     experiment = PRESETS[name]()
-    changed = dataclasses.replace(experiment, ttrl=experiment.ttrl.replace(n_votes_per_prompt=5))
+    n = (experiment.ttrl.n_samples_per_prompt or 4) + 1
+    changed = dataclasses.replace(experiment, ttrl=experiment.ttrl.replace(n_votes_per_prompt=n))
     config = VLAPPOConfig().training(ttrl=changed.ttrl, **vars(changed.ppo))
     config.env_runners(groups_per_env_runner=changed.resources.groups_per_env_runner)
     config.validate()
-    assert config.num_envs_per_env_runner == 5 * experiment.resources.groups_per_env_runner
+    assert config.num_envs_per_env_runner == n * experiment.resources.groups_per_env_runner
 
 
 def test_the_number_of_environments_is_not_a_setting():

@@ -26,10 +26,11 @@ class TestParseExperiment:
     @pytest.mark.parametrize("preset", sorted(PRESETS))
     def test_the_number_of_trajectories_arrives_in_the_algorithm(self, preset):
         """Said once; a hosted policy needs no simulator to be configured."""
-        config = parse_experiment(preset, ["--ttrl.n-votes-per-prompt", "5", *HOSTED]).to_rllib()
+        n = (PRESETS[preset]().ttrl.n_samples_per_prompt or 4) + 1
+        config = parse_experiment(preset, ["--ttrl.n-votes-per-prompt", str(n), *HOSTED]).to_rllib()
         config.validate()
         groups = PRESETS[preset]().resources.groups_per_env_runner
-        assert (config.group_size, config.num_envs_per_env_runner) == (5, 5 * groups)
+        assert (config.group_size, config.num_envs_per_env_runner) == (n, n * groups)
 
     @pytest.mark.libero
     @pytest.mark.usefixtures("libero_assets")
@@ -122,7 +123,7 @@ class TestParseExperiment:
             ("--environment.suite libero_goal", ["--environment.suite"]),
             ("--environment.env-kwargs suite", ["KEY=VALUE", "'suite'"]),
             ("--policy.lora-rank 4", ["--policy.lora-rank"]),
-            ("policy:huge", ["policy:huge", "policy:tiny, policy:dinov2-bert, policy:openvla"]),
+            ("policy:huge", ["policy:huge", "policy:tiny, policy:dinov2-bert, policy:causal-lm, policy:openvla"]),
             ("--resources.num-envs-per-env-runner 4", ["--resources.num-envs-per-env-runner"]),
         ],
     )
