@@ -187,7 +187,7 @@ class EnvironmentConfig(Options):
 
     def _sees(self, name: str) -> bool:
         """Whether the environment is told of its images: one of texts is not, unless something else is said of them."""
-        return self._takes(name) or getattr(self, name) != getattr(EnvironmentConfig, name)
+        return self._takes(name) or getattr(self, name) not in ((), getattr(EnvironmentConfig, name))
 
     def _takes(self, keyword: str) -> bool:
         """Whether the environment has the keyword, as far as can be seen without making it."""

@@ -83,6 +83,11 @@ class Experiment(Options):
                     f"{chunk_size}, actually: {environment.chunk_size}."
                 )
         if isinstance(policy, CausalLMConfig):
+            if self.evaluation.videos:
+                raise InvalidArgumentError(
+                    "Expect `evaluation.videos` to be 0, because answers to questions show no images, "
+                    f"actually: {self.evaluation.videos}."
+                )
             environment = _answered(environment, policy)
         offered = environment.replace(
             chunk_size=environment.chunk_size or chunk_size,

@@ -10,6 +10,7 @@ import torch
 
 from policies.registry import load_policy
 from rllib_configs import presets
+from rllib_configs.cli import main
 from rllib_configs.config import CausalLMConfig, Evaluation, Resources
 from rllib_configs.run.cloning import collect, load_initial_policy
 from rllib_configs.run.evaluation import read_episodes
@@ -87,6 +88,19 @@ def test_a_longer_episode_than_response_is_refused():
     environment = SMALL.environment.replace(max_episode_steps=64)
     with pytest.raises(InvalidArgumentError, match=r"at most the longest response of the policy, 32 tokens.*64"):
         SMALL.replace(environment=environment).resolved()
+
+
+def test_films_of_answers_are_refused_before_training():
+    """There would be nothing to see, at the end of a run."""
+    with pytest.raises(InvalidArgumentError, match=r"`evaluation\.videos` to be 0.*actually: 2"):
+        SMALL.replace(evaluation=Evaluation(videos=2)).resolved()
+
+
+@pytest.mark.parametrize(("what", "successes"), [("expert", 4), ("random", 0)])
+def test_who_needs_no_images_answers_questions_too(what, successes, capsys):
+    """The expert knows all of them; random tokens are no sums."""
+    assert main(["evaluate", what, "--environment.id", "VLA-Text-v0", "--num-episodes", "4"]) == 0
+    assert f"success {25 * successes:.1f}%" in capsys.readouterr().out
 
 
 def test_what_is_shown_of_a_chunk_ends_with_the_answer():
