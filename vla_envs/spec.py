@@ -106,7 +106,8 @@ class InstructionSpace(spaces.Text):
     """
 
     def __init__(self, max_length: int = MAX_INSTRUCTION_LENGTH, characters: str = "") -> None:
-        charset = frozenset(string.printable).union(characters)
+        # In an order that is the same in every process: shared memory holds the places of characters in it.
+        charset = "".join(sorted({*string.printable, *characters}))
         super().__init__(max_length, min_length=1, charset=charset)
         self.num_bytes = max_length * max(len(each.encode()) for each in charset)
         """Length of the longest instruction in bytes of UTF-8."""

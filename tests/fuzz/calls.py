@@ -46,10 +46,6 @@ ENVIRONMENTS: dict[str, Arguments] = {
         **{"shader": "auto", "task_config": "demo_clean", "chunk": "sequential", "instructions": "unseen"},
         **{"seeds": None, "step_limit": "upstream", "shadows": None, "timeout": 60.0},
     },
-    "VLA-Text-v0": {
-        **{"questions": "sums", "digits": 2, "num_questions": 50, "skipped": 0, "eval_questions": None},
-        **{"tokenizer": None, "task_id": 0, "split": "train", "max_episode_steps": 10, "render_mode": "ansi"},
-    },
 }
 """Id -> keywords of the environment, all of them."""
 WRAPPERS: dict[str, Arguments] = {

@@ -1,11 +1,17 @@
 """``VLA-Text-v0``: the contract, and what questions add to it."""
 
+import json
+import os
+import subprocess
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
 from tests.conformance import EnvConformance
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
+from vla_envs.spec import InstructionSpace
 from vla_envs.text import TextEnv
 from vla_envs.text.tokens import characters
 from vla_envs.wrappers import EncodeInstruction
@@ -174,3 +180,12 @@ def test_from_the_start_the_expert_says_the_answer_alone(env):
     """And the token that ends it."""
     env.reset(options={"init_state_id": 0})
     assert env.expert().plan(32)[:, 0].tolist() == [*characters().encode(env.questions[0].answer), 0]
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "2"])
+def test_every_process_counts_the_characters_of_instructions_alike(hash_seed):
+    """Shared memory between processes holds their places, whatever order the sets of a process have."""
+    code = "from vla_envs.spec import InstructionSpace; print([*map(ord, InstructionSpace(9, 'é→').character_list)])"
+    environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    said = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == [*map(ord, InstructionSpace(9, "é→").character_list)]
