@@ -42,6 +42,10 @@ class ActionDistribution(ABC):
     def mode(self) -> Tensor:
         """Return the most probable tokens (B, slots), which do not depend on the temperature."""
 
+    def choose(self, noise: Tensor | None, greedy: bool) -> Tensor:
+        """Return the most probable tokens where ``greedy``, else sampled ones."""
+        return self.mode() if greedy else self.sample(noise)
+
     @abstractmethod
     def log_prob(self, tokens: Tensor) -> Tensor:
         """Return the log-probability, or log-density, of each token, float32 (B, slots)."""

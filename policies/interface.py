@@ -126,7 +126,7 @@ class Policy(nn.Module, ABC):
         distribution, value = self.distribution_and_value(observations, tokens)
         distribution = distribution.at(temperature)
         if tokens is None:
-            tokens = distribution.mode() if greedy else distribution.sample(noise)
+            tokens = distribution.choose(noise, greedy)
         return ActionSample(tokens, distribution.log_prob(tokens), distribution.entropy(), value)
 
     def evaluate_actions(
@@ -195,6 +195,13 @@ def trained_parameters(module: nn.Module) -> list[nn.Parameter]:
 def check_computed(token_logp: Tensor) -> None:
     """Raise NonFiniteError where log-probabilities of chosen tokens are none; NaN has a most probable token too."""
     check_finite([("log-probabilities of actions", token_logp)], "Look for NaN in weights and observations.")
+
+
+def check_given(tokens: Tensor | None) -> Tensor:
+    """Return given tokens, or raise InvalidArgumentError where a policy that says one after another has none."""
+    if tokens is None:
+        raise InvalidArgumentError("Expect the `tokens` that an autoregressive policy depends on, actually: None.")
+    return tokens
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], instead: str) -> None:

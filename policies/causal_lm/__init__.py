@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from policies.causal_lm.config import CausalLMOptions
+from policies.lazily import lazily
 
 if TYPE_CHECKING:
     from policies.causal_lm.policy import CausalLMPolicy
 
 __all__ = ["CausalLMOptions", "CausalLMPolicy"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import the network, and transformers with it, when it is asked for: the configuration needs neither."""
-    if name != "CausalLMPolicy":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from policies.causal_lm.policy import CausalLMPolicy
-
-    return CausalLMPolicy
+__getattr__ = lazily(__name__, {"CausalLMPolicy": "policy"})

@@ -15,11 +15,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrai
 from policies.causal_lm.config import QUESTION, Architecture, CausalLMOptions
 from policies.configured import ConfiguredPolicy
 from policies.distributions import ActionDistribution, TokenDistribution
-from policies.interface import ActionSample
+from policies.interface import ActionSample, check_given
 from policies.layers import value_head
 from policies.lora import add_adapters
 from policies.pretrained import explained, pretrained_model
-from vla_envs.errors import InvalidArgumentError
 from vla_envs.text.tokens import characters, model_folder, read_tokens
 from vla_envs.wrappers.instruction import INSTRUCTION_BYTES, decode_instructions
 
@@ -88,8 +87,7 @@ class CausalLMPolicy(ConfiguredPolicy):
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
     ) -> tuple[ActionDistribution, Tensor]:
         """Return the distribution of each token behind the ``tokens`` before it, and values."""
-        if tokens is None:
-            raise InvalidArgumentError("Expect the `tokens` that an autoregressive policy depends on, actually: None.")
+        tokens = check_given(tokens)
         ids, mask = self._prompts(observations)
         length = tokens.shape[1]
         outputs = self._run(
@@ -150,7 +148,7 @@ class CausalLMPolicy(ConfiguredPolicy):
         for slot in range(self.slots):
             distribution = TokenDistribution(outputs.logits[..., : self.tokens.size]).at(temperature)
             draw = None if noise is None else noise[:, slot : slot + 1]
-            chosen = distribution.mode() if greedy else distribution.sample(draw)
+            chosen = distribution.choose(draw, greedy)
             tokens[going, slot] = chosen[going, 0]
             logp[going, slot] = distribution.log_prob(chosen)[going, 0]
             entropy[going, slot] = distribution.entropy()[going, 0]

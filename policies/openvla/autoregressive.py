@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from policies.distributions import ActionDistribution
-from policies.interface import ActionSample, check_computed
+from policies.interface import ActionSample, check_computed, check_given
 from policies.openvla.checkpoint import Checkpoint
 from policies.openvla.config import OpenVLAOptions
 from policies.openvla.inputs import Inputs
 from policies.openvla.policy import OpenVLAPolicy
-from vla_envs.errors import InvalidArgumentError
 
 
 class AutoregressiveOpenVLA(OpenVLAPolicy):
@@ -43,9 +42,7 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
         self, observations: Mapping[str, Tensor], tokens: Tensor | None = None
     ) -> tuple[ActionDistribution, Tensor]:
         """Return the distribution of each slot behind the ``tokens`` before it, and values."""
-        if tokens is None:
-            raise InvalidArgumentError("Expect the `tokens` that an autoregressive policy depends on, actually: None.")
-        hidden = self._hidden(self._inputs(observations), tokens)
+        hidden = self._hidden(self._inputs(observations), check_given(tokens))
         return self._distribution(hidden), self._value(hidden[:, 0])
 
     def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
@@ -87,7 +84,7 @@ class AutoregressiveOpenVLA(OpenVLAPolicy):
                 decoding.append(chosen[-1][0][:, 0])
             distribution = self._distribution(decoding.hidden[:, None]).at(temperature)
             draw = None if noise is None else noise[:, slot : slot + 1]
-            tokens = distribution.mode() if greedy else distribution.sample(draw)
+            tokens = distribution.choose(draw, greedy)
             chosen.append((tokens, distribution.log_prob(tokens), distribution.entropy()))
         tokens, logp, entropy = (torch.cat(each, dim=1) for each in zip(*chosen, strict=True))
         return ActionSample(tokens, logp, entropy, value)

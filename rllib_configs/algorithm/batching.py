@@ -133,8 +133,9 @@ class Timesteps:
         self._weights = [each[TOKEN_MASK].sum(1).astype(np.float64) for each in self.columns]
         if sequence_mean:
             for index, weights in enumerate(self._weights):
-                self.add(index, TOKEN_WEIGHT, 1.0 / max(1.0, weights.sum()))
-                weights /= max(1.0, weights.sum())
+                share = 1.0 / max(1.0, weights.sum())
+                self.add(index, TOKEN_WEIGHT, share)
+                weights *= share
 
     def batch(self, rows: Rows, device: torch.device | str) -> dict[str, Any]:
         """The columns of these timesteps as tensors (B, ...) on the device, images uint8."""
