@@ -22,7 +22,7 @@ from ray.rllib.utils.numpy import convert_to_numpy
 
 from rllib_configs.algorithm.metrics import PEAK_MEMORY, peak_memory
 from rllib_configs.algorithm.sampled_group import NOISE, REF_LOGP, TOKEN_LOGP, TOKEN_MASK, SampledGroup, executed_tokens
-from rllib_configs.algorithm.scoring import is_valid, score_group, unscored
+from rllib_configs.algorithm.scoring import is_valid, score_groups, unscored
 from vla_envs.errors import NonFiniteError
 from vla_envs.group import GroupStart, GroupVectorEnv, NumberedStarts, Transition, rollout
 from vla_envs.group.temperature import check_temperatures
@@ -52,8 +52,7 @@ class GroupEnvRunner(SingleAgentEnvRunner):
         episodes = self._sample_whole(starts, temperatures, explore=True)
         size, ttrl, ppo = self.config.group_size, self.config.ttrl, self.config.ppo
         groups = [episodes[first : first + size] for first in range(0, len(episodes), size)]
-        scored = [score_group(start, group, ttrl, ppo, kl_coeff) for start, group in zip(starts, groups, strict=True)]
-        return scored, self.get_metrics()
+        return score_groups(starts, groups, ttrl, ppo, kl_coeff), self.get_metrics()
 
     def evaluate(
         self, starts: Sequence[GroupStart], temperatures: ArrayLike

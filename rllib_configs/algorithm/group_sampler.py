@@ -49,6 +49,7 @@ class GroupSampler:
         timeout_s: seconds that a round may take; None waits for ever.
         restore: brings back runners that died, with the current weights.
         method: of the runners, which samples a round.
+        together: how many groups that follow each other are never parted, because they are scored with each other.
     """
 
     def __init__(
@@ -58,9 +59,11 @@ class GroupSampler:
         timeout_s: float | None,
         restore: Callable[[], object],
         method: str = "sample_groups",
+        together: int = 1,
     ) -> None:
         self.runners = runners
         self.groups_per_round = groups_per_round
+        self.together = together
         self.timeout_s = float("inf") if timeout_s is None else timeout_s
         self.restore = restore
         self.method = method
@@ -84,7 +87,8 @@ class GroupSampler:
         """
         self.last_error, self._failures = DIED, 0
         runners = self.runners.num_remote_env_runners()
-        step = min(self.groups_per_round, -(-len(starts) // max(1, runners)))
+        most, shared = self.groups_per_round // self.together, -(-len(starts) // self.together)
+        step = self.together * min(most, -(-shared // max(1, runners)))
         rounds = [starts[first : first + step] for first in range(0, len(starts), step)]
         if runners == 0:
             return [group for each in rounds for group in self._sample_here(each, inputs)]

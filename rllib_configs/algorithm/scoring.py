@@ -21,21 +21,29 @@ from rllib_configs.algorithm.sampled_group import (
     column,
 )
 from rllib_configs.config import PPO, TTRL
+from vla_envs.errors import InvalidArgumentError
 from vla_envs.group import (
     GroupStart,
     Trajectory,
     VoteConfig,
     apply_vote,
+    contrast,
     group_advantages,
     group_diversity,
     has_signal,
     noisy,
+    progress,
+    similarity_to_confident,
     trajectory_metrics,
     vote_metrics,
 )
 from vla_envs.group.groups import prompt_of
 from vla_envs.rewards import efficiency_reward
 from vla_envs.spec import ANSWER, FINAL_STATE, TEMPERATURE, Prompt
+from vla_envs.wrappers.instruction import INSTRUCTION_BYTES, INSTRUCTION_TOKENS
+
+INSTRUCTIONS = frozenset((INSTRUCTION_BYTES, INSTRUCTION_TOKENS))
+"""The parts of an observation that say what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +62,24 @@ class Score:
     """What to report of the group."""
 
 
+def score_groups(
+    starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]], ttrl: TTRL, ppo: PPO, kl_coeff: float
+) -> list[SampledGroup]:
+    """:func:`score_group` of each; where rewards compare instructions, those of one initial state with each other."""
+    compared = ttrl.reward == "contrast"
+    return [
+        score_group(start, group, ttrl, ppo, kl_coeff, _other_instructions(place, starts, groups) if compared else ())
+        for place, (start, group) in enumerate(zip(starts, groups, strict=True))
+    ]
+
+
 def score_group(
-    start: GroupStart, episodes: list[SingleAgentEpisode], ttrl: TTRL, ppo: PPO, kl_coeff: float = 0.0
+    start: GroupStart,
+    episodes: list[SingleAgentEpisode],
+    ttrl: TTRL,
+    ppo: PPO,
+    kl_coeff: float = 0.0,
+    others: Sequence[Trajectory] = (),
 ) -> SampledGroup:
     """Score the finished episodes of a group.
 
@@ -67,6 +91,7 @@ def score_group(
         ttrl: how trajectories are rewarded.
         ppo: how they are compared.
         kl_coeff: weight of the KL from the reference policy, where ``ppo.reference_kl`` charges it to the reward.
+        others: trajectories of other instructions from the same start, for ``ttrl.reward="contrast"``.
     """
     sampled = unscored(start, episodes)
     if sampled.invalid:
@@ -75,7 +100,7 @@ def score_group(
     charged = kl_coeff if ppo.reference_kl == "reward" else 0.0
     divergences = [_divergence(episode) if ppo.reference_kl else np.zeros(1) for episode in episodes]
     penalties = np.array([charged * each.sum() for each in divergences])
-    scores = score(trajectories, ttrl, ppo, penalties, start.seed)
+    scores = score(trajectories, ttrl, ppo, penalties, start.seed, others)
     if ppo.reference_kl:
         tokens = sum(column(episode, TOKEN_MASK).sum() for episode in episodes)
         scores.metrics["reference_kl"] = float(sum(each.sum() for each in divergences) / tokens)
@@ -104,7 +129,14 @@ def unscored(start: GroupStart, episodes: Sequence[SingleAgentEpisode]) -> Sampl
     )
 
 
-def score(trajectories: Sequence[Trajectory], ttrl: TTRL, ppo: PPO, penalties: NDArray, seed: int) -> Score:
+def score(
+    trajectories: Sequence[Trajectory],
+    ttrl: TTRL,
+    ppo: PPO,
+    penalties: NDArray,
+    seed: int,
+    others: Sequence[Trajectory] = (),
+) -> Score:
     """Reward the finished trajectories of one start, and compare them with each other.
 
     Args:
@@ -113,8 +145,9 @@ def score(trajectories: Sequence[Trajectory], ttrl: TTRL, ppo: PPO, penalties: N
         ppo: names the estimator.
         penalties: (N,) what is taken from the rewards before they are compared.
         seed: of what is random in a vote.
+        others: trajectories of other instructions from the same start.
     """
-    rewards, rewarded, trained, metrics = _rewards(trajectories, ttrl, seed)
+    rewards, rewarded, trained, metrics = _rewards(trajectories, ttrl, seed, others)
     advantages = np.zeros(len(rewards))
     if ppo.adv_estimator != "gae":
         success = np.array([each.success for each in trajectories])
@@ -184,18 +217,61 @@ def trajectory_of(episode: SingleAgentEpisode) -> Trajectory:
     )
 
 
+def _other_instructions(
+    place: int, starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]]
+) -> list[Trajectory]:
+    """The trajectories of the other tasks at the initial state of a group; none of a group that a fault cut short.
+
+    Raises:
+        InvalidArgumentError: two tasks that begin differently there.
+    """
+    prompt, (first, *_) = starts[place].prompt, groups[place]
+    others: list[Trajectory] = []
+    for start, episodes in zip(starts, groups, strict=True):
+        if prompt is None or start.prompt is None or start.prompt.init_state_id != prompt.init_state_id:
+            continue
+        if start.prompt.task_id != prompt.task_id and all(map(is_valid, episodes)):
+            _check_alike(first, episodes[0])
+            others += map(trajectory_of, episodes)
+    return others
+
+
+def _check_alike(a: SingleAgentEpisode, b: SingleAgentEpisode) -> None:
+    """Refuse to compare the instructions of episodes that begin with different images or states."""
+    seen, other = a.get_observations(0), b.get_observations(0)
+    if differing := [key for key in set(seen) - INSTRUCTIONS if not np.array_equal(seen[key], other[key])]:
+        tasks = [str(each.get_infos(0)["task"]) for each in (a, b)]
+        raise InvalidArgumentError(
+            f"Expect tasks with the same initial states for `ttrl.reward=contrast`, actually another {differing[0]} at "
+            f"the start of {tasks[0]!r} than of {tasks[1]!r}. Choose such tasks with `environment.task_id`."
+        )
+
+
 def _rewards(
-    trajectories: Sequence[Trajectory], ttrl: TTRL, seed: int
+    trajectories: Sequence[Trajectory], ttrl: TTRL, seed: int, others: Sequence[Trajectory]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, float]]:
     """The rewards, which trajectories have one, which are to be trained on, and the metrics of the vote."""
     vote = ttrl.vote_config()
     if vote is None:
         every = np.ones(len(trajectories), bool)
-        return np.array([_reward(each, ttrl.reward) for each in trajectories]), every, every, {}
+        return _unvoted_rewards(trajectories, ttrl, others), every, every, {}
     # Not the seed itself: the environment draws the prompt by it, and errors would follow the prompts.
     (rng,) = np.random.default_rng(seed).spawn(1)
     voted = apply_vote(trajectories, _with_own_errors(vote, rng), rng)
     return voted.rewards, voted.rewarded, voted.trained, vote_metrics([voted], detailed=vote.log_detailed_metrics)
+
+
+def _unvoted_rewards(
+    trajectories: Sequence[Trajectory], ttrl: TTRL, others: Sequence[Trajectory]
+) -> NDArray[np.float64]:
+    """(N,): the rewards that ``ttrl.reward`` names, where it is no vote."""
+    if ttrl.reward == "contrast":
+        return contrast(trajectories, others, ttrl.cluster_tolerance)
+    if ttrl.reward == "progress":
+        return progress(trajectories)
+    if ttrl.reward == "similarity":
+        return similarity_to_confident(trajectories)
+    return np.array([_reward(each, ttrl.reward) for each in trajectories])
 
 
 def _reward(trajectory: Trajectory, name: str) -> float:

@@ -51,7 +51,7 @@ from rllib_configs.config.training import check_used
 from vla_envs.arguments import is_integer
 from vla_envs.errors import InvalidArgumentError, NonFiniteError
 from vla_envs.files import atomic_write_text
-from vla_envs.group import NumberedStarts, PromptSampler, adapt_temperatures
+from vla_envs.group import EveryTaskPrompts, NumberedStarts, PromptSampler, adapt_temperatures
 from vla_envs.group.prompts import SAMPLERS
 
 PROGRESS = "progress"
@@ -324,8 +324,8 @@ class VLAPPO(rllib_ppo.PPO):
             self.config.groups_per_env_runner,
             self.config.sample_timeout_s,
             restore=lambda: self.restore_env_runners(self.env_runner_group),
+            together=self._groups_together(),
         )
-
         self.evaluation = None if self.eval_env_runner_group is None else self._make_evaluation()
 
     def _make_evaluation(self) -> Evaluation:
@@ -367,6 +367,35 @@ class VLAPPO(rllib_ppo.PPO):
                 f"actually: {self.config.env}. Give None to have the environment draw."
             )
         return SAMPLERS[name](prompts)
+
+    def _groups_together(self) -> int:
+        """How many groups are scored with each other: all tasks of an initial state, where rewards compare them.
+
+        Raises:
+            InvalidArgumentError: one task alone, or numbers of groups that are no multiple of that of the tasks.
+        """
+        if self.ttrl.reward != "contrast":
+            return 1
+        sampler = self.starts.sampler
+        assert isinstance(sampler, EveryTaskPrompts)
+        tasks, numbers = (
+            len(sampler.tasks),
+            {
+                "ppo.groups_per_iteration": self.ppo.groups_per_iteration,
+                "resources.groups_per_env_runner": self.config.groups_per_env_runner,
+            },
+        )
+        if tasks < 2:
+            raise InvalidArgumentError(
+                f"Expect two tasks or more for `ttrl.reward=contrast`, actually one: {sampler.tasks[0]}."
+            )
+        for name, number in numbers.items():
+            if number % tasks:
+                raise InvalidArgumentError(
+                    f"Expect `{name}` to be a multiple of {tasks}, the number of tasks, for `ttrl.reward=contrast`, "
+                    f"actually: {number}."
+                )
+        return tasks
 
     def policy_copy(self) -> Policy:
         """A copy of the policy as it is after the last update, on the CPU and in evaluation mode."""

@@ -112,10 +112,14 @@ class TTRL(Options):
     """Factor on the temperatures after each iteration, until they are at a hundredth; for a Gaussian head it is a
     schedule of standard deviations."""
     prompts: SamplerName | None = None
-    """How prompts are drawn from all prompts of the environment; None has the environment draw them."""
-    reward: Literal["efficiency", "success", "env", "vote"] = "efficiency"
+    """How prompts are drawn from all prompts of the environment, ``every_task`` all tasks in turn from one initial
+    state; None has the environment draw them."""
+    reward: Literal["efficiency", "success", "env", "vote", "progress", "similarity", "contrast"] = "efficiency"
     """What a trajectory is paid: success / (1 + steps / max_steps); 1 for a success; what the environment and its
-    wrappers paid; or what a vote among the trajectories of the prompt says."""
+    wrappers paid; what a vote among the trajectories of the prompt says; 1 for a success and for a failure the more the
+    nearer it ends to a success (``progress``); or, which needs no label, how much it acts like the trajectory whose
+    tokens were likeliest (``similarity``), or how surely its end tells its instruction from those of the other tasks
+    from the same start (``contrast``, with ``prompts=every_task``)."""
     rule: Rule = "agreement_if_success"
     """How a vote becomes rewards, for ``reward=vote``; ``vla_envs.group.VoteConfig`` explains the rules."""
     outcome: Literal[
@@ -157,6 +161,11 @@ class TTRL(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.vote_config()
+        if self.reward == "contrast" and self.prompts != "every_task":
+            raise InvalidArgumentError(
+                "Expect `ttrl.prompts=every_task` for `ttrl.reward=contrast`, which compares the tasks of one start, "
+                f"actually: {self.prompts}."
+            )
 
     def temperatures(self) -> NDArray[np.float32]:
         """(N,): the sampling temperatures of a group."""
@@ -279,7 +288,6 @@ _VOTE_ALONE = (
     "rule",
     "outcome",
     "noise",
-    "cluster_tolerance",
     "vote_weight",
     "vote_share",
     "min_confidence_ratio",
@@ -304,7 +312,12 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
     rules: tuple[tuple[Options, Sequence[str], bool, str], ...] = (
         (ttrl, _VOTE_ALONE, votes, "ttrl.reward=vote"),
         (ttrl, ("noise",), ttrl.outcome == "noisy_success", "ttrl.outcome=noisy_success"),
-        (ttrl, ("cluster_tolerance",), clusters, "ttrl.outcome=final_state_cluster or changed_state_cluster"),
+        (
+            ttrl,
+            ("cluster_tolerance",),
+            (votes and clusters) or ttrl.reward == "contrast",
+            "ttrl.outcome=final_state_cluster or changed_state_cluster, or ttrl.reward=contrast",
+        ),
         (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),
         (ttrl, ("select",), selects, "ttrl.n_samples_per_prompt below ttrl.n_votes_per_prompt"),
         (ttrl, ("target_diversity",), group, "ttrl.n_votes_per_prompt above 1"),
@@ -312,6 +325,12 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
         (ttrl, ("temperature_range",), group or not ttrl.temperature_range, "ttrl.n_votes_per_prompt above 1"),
         (ppo, ("nsr",), ppo.adv_estimator == "grpo_nsr", "ppo.adv_estimator=grpo_nsr"),
         (ppo, _CRITIC_ALONE, critic, "ppo.adv_estimator=gae"),
+        (
+            ppo,
+            ("dynamic_sampling",),
+            ttrl.reward != "contrast",
+            "another ttrl.reward than contrast, whose groups are compared with each other",
+        ),
         (ppo, ("dynamic_sampling",), not critic, "another ppo.adv_estimator than gae, which learns from every group"),
         (ppo, ("reference_kl_coeff",), ppo.reference_kl is not None, "ppo.reference_kl"),
     )

@@ -11,7 +11,14 @@ from vla_envs.group.outcomes import (
     joint,
     noisy,
 )
-from vla_envs.group.prompts import CurriculumPrompts, PromptSampler, SequentialPrompts, UniformPrompts
+from vla_envs.group.prompts import (
+    CurriculumPrompts,
+    EveryTaskPrompts,
+    PromptSampler,
+    SequentialPrompts,
+    UniformPrompts,
+)
+from vla_envs.group.rewards import contrast, progress, similarity_to_confident
 from vla_envs.group.selection import Selection, select_top_k
 from vla_envs.group.starts import GroupStart, NumberedStarts
 from vla_envs.group.temperature import adapt_temperatures, temperature_schedule
@@ -33,6 +40,7 @@ __all__ = [
     "NSR",
     "CurriculumPrompts",
     "Estimator",
+    "EveryTaskPrompts",
     "GroupStart",
     "GroupVectorEnv",
     "NumberedStarts",
@@ -50,6 +58,7 @@ __all__ = [
     "apply_vote",
     "changed_state_cluster",
     "confidence_weight",
+    "contrast",
     "efficiency_bucket",
     "env_success",
     "final_state_cluster",
@@ -61,9 +70,11 @@ __all__ = [
     "majority_vote",
     "noisy",
     "pass_at_k",
+    "progress",
     "revert_vote",
     "rollout",
     "select_top_k",
+    "similarity_to_confident",
     "speed_weight",
     "temperature_schedule",
     "trajectory_metrics",

@@ -16,7 +16,7 @@ import numpy as np
 
 from vla_envs.arguments import check_callable, check_integer, check_number, generator, shown
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.group.trajectory import Trajectory
+from vla_envs.group.trajectory import Trajectory, end_distances
 
 Outcome = Hashable | None
 
@@ -168,14 +168,11 @@ class final_state_cluster:  # noqa: N801  (reads as the function that it stands 
 
     def of_group(self, trajectories: Sequence[Trajectory]) -> list[Outcome]:
         """The cluster of each final state, 0.. in the order of the group; None for one that was not recorded."""
-        states = {i: each.final_state for i, each in enumerate(trajectories) if each.final_state is not None}
+        known = [i for i, each in enumerate(trajectories) if each.final_state is not None]
+        ends = [trajectories[i] for i in known]
         outcomes: list[Outcome] = [None] * len(trajectories)
-        if len(shapes := sorted({state.shape for state in states.values()})) > 1:
-            raise InvalidArgumentError(f"Expect every `final_state` of a group to have one shape, actually: {shapes}.")
-        if states:
-            clusters = _single_linkage(self._alike(_distances(np.stack(list(states.values())))))
-            for i, cluster in zip(states, clusters, strict=True):
-                outcomes[i] = cluster
+        for i, cluster in zip(known, _single_linkage(self._alike(end_distances(ends, ends))), strict=True):
+            outcomes[i] = cluster
         return outcomes
 
     def _alike(self, distances: np.ndarray) -> np.ndarray:
@@ -195,11 +192,6 @@ class changed_state_cluster(final_state_cluster):  # noqa: N801  (reads as the f
 
     def _alike(self, distances: np.ndarray) -> np.ndarray:
         return (distances > 0.0) & super()._alike(distances)
-
-
-def _distances(points: np.ndarray) -> np.ndarray:
-    """(n, n): the largest difference of a coordinate."""
-    return np.abs(points[:, None] - points[None]).reshape(len(points), len(points), -1).max(axis=-1, initial=0.0)
 
 
 def _single_linkage(alike: np.ndarray) -> list[int]:

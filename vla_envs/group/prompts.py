@@ -118,6 +118,61 @@ class SequentialPrompts(PromptSampler):
         self.position = check_integer("position", check_mapping("state", state).get("position"), 0)
 
 
+class EveryTaskPrompts(PromptSampler):
+    """Every task from one initial state, one after the other, then all of them from another.
+
+    So the trajectories of several instructions can be compared that start alike, see
+    :func:`~vla_envs.group.contrast`.
+
+    Args:
+        prompts: those to choose from; initial states that not every task has are left out.
+
+    Raises:
+        InvalidArgumentError: no initial state that all tasks have.
+
+    >>> sampler = EveryTaskPrompts([(0, 5), (1, 5), (0, 6)])
+    >>> rng = np.random.default_rng(0)
+    >>> [tuple(sampler.draw(rng)) for _ in range(3)]
+    [(0, 5), (1, 5), (0, 5)]
+    """
+
+    def __init__(self, prompts: Sequence[Prompt | tuple[int, int]]) -> None:
+        super().__init__(prompts)
+        self.tasks = sorted({each.task_id for each in self.prompts})
+        """The tasks that follow each other."""
+        have = {task: {each.init_state_id for each in self.prompts if each.task_id == task} for task in self.tasks}
+        self._shared = sorted(set.intersection(*have.values()))
+        if not self._shared:
+            raise InvalidArgumentError(f"Expect an initial state that all tasks have, actually none of {self.tasks}.")
+        self._drawn = 0
+        self._init_state = self._shared[0]
+
+    def draw(self, rng: np.random.Generator) -> Prompt:
+        """The next task, from an initial state that is drawn with the first of them."""
+        place = self._drawn % len(self.tasks)
+        if place == 0:
+            self._init_state = self._shared[rng.integers(len(self._shared))]
+        self._drawn += 1
+        return Prompt(self.tasks[place], self._init_state)
+
+    def rewind(self) -> None:
+        """Begin with the first task."""
+        self._drawn = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many prompts were drawn, and the initial state of the last one."""
+        return {"drawn": self._drawn, "init_state_id": self._init_state}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the task after that."""
+        known = check_mapping("state", state)
+        self._drawn = check_integer("drawn", known.get("drawn"), 0)
+        init_state = check_integer("init_state_id", known.get("init_state_id"), 0)
+        if init_state not in self._shared:
+            raise InvalidArgumentError(f"Expect an initial state that all tasks have, actually: {init_state}.")
+        self._init_state = init_state
+
+
 class CurriculumPrompts(PromptSampler):
     """Favors prompts that are solved about half of the time, where siblings differ and so teach most.
 
@@ -195,10 +250,11 @@ class CurriculumPrompts(PromptSampler):
         self._outcomes = outcomes
 
 
-SamplerName = Literal["uniform", "sequential", "curriculum"]
+SamplerName = Literal["uniform", "sequential", "every_task", "curriculum"]
 SAMPLERS: dict[SamplerName, Callable[[Sequence[Prompt]], PromptSampler]] = {
     "uniform": UniformPrompts,
     "sequential": SequentialPrompts,
+    "every_task": EveryTaskPrompts,
     "curriculum": CurriculumPrompts,
 }
 """Samplers by name, over every prompt that the environment may draw."""

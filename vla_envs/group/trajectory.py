@@ -121,6 +121,24 @@ def pairwise_distances(trajectories: Sequence[Trajectory]) -> NDArray[np.float64
     return np.array([[action_distance(a, b) for b in actions] for a in actions], np.float64)
 
 
+def end_distances(some: Sequence[Trajectory], others: Sequence[Trajectory]) -> NDArray[np.float64]:
+    """(n, m): the largest difference of a coordinate between the final states of trajectories, in their units.
+
+    Raises:
+        InvalidArgumentError: a final state that was not recorded, or one of another shape.
+    """
+    groups = check_trajectories(some), check_trajectories(others)
+    states = [[each.final_state for each in group] for group in groups]
+    known = [np.asarray(each) for each in (*states[0], *states[1]) if each is not None]
+    if len(known) < len(states[0]) + len(states[1]):
+        raise InvalidArgumentError("Expect trajectories with a `final_state`, actually None. Record them.")
+    if len(shapes := sorted({each.shape for each in known})) > 1:
+        raise InvalidArgumentError(f"Expect every `final_state` of a group to have one shape, actually: {shapes}.")
+    n, m = map(len, groups)
+    flat = np.stack(known).reshape(n + m, -1) if known else np.zeros((0, 0))
+    return np.abs(flat[:n, None] - flat[None, n:]).max(axis=-1, initial=0.0)
+
+
 def group_diversity(trajectories: Sequence[Trajectory]) -> float:
     """Mean :func:`action_distance` over the pairs of a group, 0 (all acted the same) to 1; 0 for one trajectory.
 

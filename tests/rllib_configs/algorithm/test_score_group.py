@@ -7,14 +7,17 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from rllib_configs.algorithm import VLAPPOConfig
 from rllib_configs.algorithm.batching import Rows, Timesteps
 from rllib_configs.algorithm.env_runner import sample_episodes
 from rllib_configs.algorithm.sampled_group import GROUP_ADVANTAGE, REF_LOGP, TOKEN_LOGP, TOKEN_MASK, column
-from rllib_configs.algorithm.scoring import score_group, trajectory_of
+from rllib_configs.algorithm.scoring import score_group, score_groups, trajectory_of
 from rllib_configs.config import PPO, TTRL
-from tests.rllib_configs.setups import CHUNK_SIZE, GROUP_SIZE, reach_runner, starts, wrap
-from vla_envs.group import Estimator, group_advantages
+from tests.rllib_configs.setups import CHUNK_SIZE, GROUP_SIZE, HOT, SMALL, reach_runner, starts, wrap
+from vla_envs.errors import InvalidArgumentError
+from vla_envs.group import Estimator, GroupStart, contrast, group_advantages, progress, similarity_to_confident
 from vla_envs.rewards import efficiency_reward
+from vla_envs.spec import Prompt
 
 GROUPS = 8
 TEMPERATURES = np.float32([0.5, 1.0, 1.5, 2.0])
@@ -295,3 +298,54 @@ def test_what_is_written_of_a_group_tells_of_every_trajectory(sampled, tmp_path)
         logps = [column(each, TOKEN_LOGP)[column(each, TOKEN_MASK)].mean() for each in episodes]
         assert [each["confidence"] for each in group.records] == pytest.approx(logps)
         json.dumps(group.records)
+
+
+@pytest.mark.parametrize(("name", "reward"), [("progress", progress), ("similarity", similarity_to_confident)])
+def test_rewards_among_siblings_are_those_of_the_whole_group(sampled, name, reward):
+    """Each on the last step of its trajectory."""
+    for (_, episodes), group in zip(sampled, scored(sampled, ttrl={"reward": name}, adv_estimator="gae"), strict=True):
+        expected = reward([trajectory_of(episode) for episode in episodes])
+        paid = [kept([group])[episode.id_].get_rewards()[-1] for episode in episodes]
+        np.testing.assert_allclose(paid, expected, rtol=1e-6)
+
+
+CONTRAST = TTRL(n_votes_per_prompt=2, reward="contrast", prompts="every_task", cluster_tolerance=0.01, **HOT)
+
+
+@pytest.fixture(scope="module")
+def tabletop():
+    """(starts, groups of episodes) of two tasks with the same two initial states, in turn."""
+    environment = SMALL.environment.replace(task_id=(0, 1))
+    runner = reach_runner(VLAPPOConfig.from_experiment(SMALL.replace(environment=environment, ttrl=CONTRAST)))
+    given = [GroupStart(place, seed=place, prompt=Prompt(place % 2, place // 2)) for place in range(4)]
+    groups = []
+    for pair in (given[:2], given[2:]):
+        episodes = sample_episodes(runner.module, runner.env.unwrapped, pair, CONTRAST.temperatures(), explore=True)
+        groups += [episodes[:2], episodes[2:]]
+    return given, groups
+
+
+def test_contrast_is_with_the_other_tasks_of_the_same_initial_state(tabletop):
+    """Not with those of another one, nor with a group that a fault has cut short."""
+    given, groups = tabletop
+    trajectories = [[trajectory_of(episode) for episode in group] for group in groups]
+    for order in ([0, 1, 2, 3], [3, 0, 2, 1]):
+        scored = score_groups([given[i] for i in order], [groups[i] for i in order], CONTRAST, PPO("gae"), 0.0)
+        for place, group in zip(order, scored, strict=True):
+            paid = [kept([group])[episode.id_].get_rewards()[-1] for episode in groups[place]]
+            expected = contrast(trajectories[place], trajectories[place ^ 1], 0.01)
+            np.testing.assert_allclose(paid, expected, rtol=1e-6)
+    groups[1][0].get_infos(-1)["valid"] = False
+    first, invalid, *_ = score_groups(given, groups, CONTRAST, PPO("gae"), 0.0)
+    groups[1][0].get_infos(-1)["valid"] = True
+    assert invalid.invalid == 1
+    assert [episode.get_rewards()[-1] for episode in first.episodes] == [0.5, 0.5]
+
+
+def test_tasks_that_start_differently_cannot_be_contrasted(sampled):
+    """The error says what differs."""
+    places = [Prompt(0, 3), Prompt(1, 3)]
+    given = [GroupStart(place, seed=0, prompt=prompt) for place, prompt in enumerate(places)]
+    first, second = (episodes for _, episodes in sampled[:2])
+    with pytest.raises(InvalidArgumentError, match=r"contrast.*another image.*reach the.*environment\.task_id"):
+        score_groups(given, [first, second], CONTRAST, PPO(), 0.0)

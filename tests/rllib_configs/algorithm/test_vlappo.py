@@ -11,7 +11,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module import MultiRLModule, RLModuleSpec
 
 from policies.interface import Policy
-from rllib_configs import VLAPPO
+from rllib_configs import VLAPPO, VLAPPOConfig
 from rllib_configs.algorithm.rl_module import VLAModule
 from rllib_configs.algorithm.sampled_group import column
 from rllib_configs.algorithm.vlappo import LEAST_TEMPERATURE
@@ -361,3 +361,44 @@ def test_group_rl_learns(build):
     rates = [algorithm.train()["ttrl"]["success_rate"] for _ in range(30)]
     assert np.mean(rates[:2]) < 0.45
     assert np.mean(rates[-5:]) > 0.85
+
+
+def contrasting(runners, tasks=(0, 1), groups=4, per_runner=2):
+    """Tasks of the tabletop that start alike, two trajectories of each."""
+    return VLAPPOConfig.from_experiment(
+        SMALL.replace(
+            environment=SMALL.environment.replace(task_id=tasks),
+            ttrl=TTRL(n_votes_per_prompt=2, reward="contrast", prompts="every_task", **HOT),
+            ppo=PPO(groups_per_iteration=groups, minibatch_size=64),
+            resources=SMALL.resources.replace(num_env_runners=runners, groups_per_env_runner=per_runner),
+        )
+    )
+
+
+def test_instructions_are_contrasted_whoever_samples_them(build):
+    """All tasks of an initial state stay with one runner, and the next iteration goes on with another state."""
+    sampled = []
+    for runners in (0, 2):
+        algorithm = build(contrasting(runners))
+        groups = algorithm._sample_groups()
+        sampled.append([(group.prompt, group.metrics) for group in groups])
+        assert [group.prompt.task_id for group in groups] == [0, 1, 0, 1]
+        assert all(
+            a.prompt.init_state_id == b.prompt.init_state_id for a, b in zip(groups[::2], groups[1::2], strict=True)
+        )
+    assert sampled[0] == sampled[1]
+    assert all(0.0 < metrics["reward"] < 1.0 for _, metrics in sampled[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": 0}, "two tasks or more .*actually one: 0"),
+        ({"groups": 3}, "`ppo.groups_per_iteration` to be a multiple of 2.*actually: 3"),
+        ({"per_runner": 1}, "`resources.groups_per_env_runner` to be a multiple of 2.*actually: 1"),
+    ],
+)
+def test_numbers_of_groups_that_part_tasks_are_refused(changes, message):
+    """Before anything is sampled."""
+    with pytest.raises(InvalidArgumentError, match=message):
+        contrasting(0, **changes).build_algo()

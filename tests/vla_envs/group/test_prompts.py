@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.reach_env import ReachEnv, towards_targets
 from vla_envs.errors import InvalidArgumentError, warn_once
-from vla_envs.group import CurriculumPrompts, GroupVectorEnv, SequentialPrompts, UniformPrompts
+from vla_envs.group import CurriculumPrompts, EveryTaskPrompts, GroupVectorEnv, SequentialPrompts, UniformPrompts
 from vla_envs.group.prompts import make_sampler, spread_over_tasks
 from vla_envs.spec import Prompt
 
@@ -179,7 +179,12 @@ def test_a_restored_sequence_goes_on():
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("uniform", UniformPrompts), ("sequential", SequentialPrompts), ("curriculum", CurriculumPrompts)],
+    [
+        ("uniform", UniformPrompts),
+        ("sequential", SequentialPrompts),
+        ("every_task", EveryTaskPrompts),
+        ("curriculum", CurriculumPrompts),
+    ],
 )
 def test_a_name_stands_for_a_sampler_of_all_prompts(name, kind):
     """Those of the environment's tasks and split."""
@@ -190,7 +195,10 @@ def test_a_name_stands_for_a_sampler_of_all_prompts(name, kind):
 
 @pytest.mark.parametrize(
     ("prompts", "message"),
-    [("random", "`prompts`.*'uniform', 'sequential', 'curriculum', actually: 'random'"), ([], "at least one prompt")],
+    [
+        ("random", "`prompts`.*'uniform', 'sequential', 'every_task', 'curriculum', actually: 'random'"),
+        ([], "at least one prompt"),
+    ],
 )
 def test_prompts_that_cannot_be_sampled_are_named(prompts, message):
     """With what is valid."""
@@ -208,6 +216,30 @@ def test_a_decay_is_a_share():
     """The error names what was given."""
     with pytest.raises(InvalidArgumentError, match=r"`decay`.*actually: 1\.5"):
         CurriculumPrompts(PROMPTS, decay=1.5)
+
+
+def test_every_task_is_drawn_at_each_initial_state():
+    """One after the other, and the initial states differ from round to round."""
+    prompts = [Prompt(task, state) for task in (0, 2, 5) for state in range(4)]
+    drawn = draws(EveryTaskPrompts(prompts), 30)
+    rounds = [drawn[first : first + 3] for first in range(0, 30, 3)]
+    assert all([prompt.task_id for prompt in each] == [0, 2, 5] for each in rounds)
+    assert all(len({prompt.init_state_id for prompt in each}) == 1 for each in rounds)
+    assert {each[0].init_state_id for each in rounds} == set(range(4))
+
+
+def test_a_restored_round_goes_on_with_its_other_tasks():
+    """At the same initial state."""
+    sampler, other = EveryTaskPrompts(PROMPTS), EveryTaskPrompts(PROMPTS)
+    (first,) = draws(sampler, 1)
+    other.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+    assert draws(other, 1) == draws(sampler, 1) == [Prompt(1, first.init_state_id)]
+
+
+def test_tasks_without_a_common_initial_state_are_refused():
+    """There is nothing to draw."""
+    with pytest.raises(InvalidArgumentError, match=r"all tasks have, actually none of \[0, 1\]"):
+        EveryTaskPrompts([(0, 1), (1, 2)])
 
 
 @pytest.mark.parametrize("name", ["uniform", "curriculum"])
