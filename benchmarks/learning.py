@@ -1,10 +1,10 @@
 """Does group RL learn, and what do rewards, votes and estimators change?
 
 python benchmarks/learning.py                                   # every arm with three seeds; finished runs are kept
-python benchmarks/learning.py --arms success nsr --seeds 0
+python benchmarks/learning.py --arms success contrast --seeds 0 --plot runs/contrast.png
 python benchmarks/learning.py --task tracking --torchrl path/to/torchrl
 
-Each seed clones one policy, and every arm of the seed starts from it. Prints a table and draws ``learning.png``.
+Each seed clones one policy, and every arm of the seed starts from it. Prints a table and draws the curves.
 The second task compares with TorchRL's toy recipe.
 """
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=arms.ARMS, default=list(arms.ARMS), help="of the tabletop")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--output", type=Path, default=Path("runs/learning"), help="folder of the runs")
-    parser.add_argument("--images", type=Path, default=Path("docs/images"), help="folder of the plot")
+    parser.add_argument("--plot", type=Path, default=Path("docs/images/learning.png"), help="file of the curves")
     parser.add_argument("--torchrl", type=Path, help="checkout of pytorch/rl to run beside ours, for tracking")
     args = parser.parse_args()
     if args.task == "tracking":
@@ -38,17 +38,17 @@ def main() -> None:
 
         tracking.main(args.output, args.torchrl, args.seeds)
     else:
-        tabletop(args.arms, args.seeds, args.output, args.images)
+        tabletop(args.arms, args.seeds, args.output, args.plot)
 
 
-def tabletop(names: Iterable[str], seeds: Iterable[int], output: Path, images: Path) -> None:
+def tabletop(names: Iterable[str], seeds: Iterable[int], output: Path, plot: Path) -> None:
     """Compare arms on the tabletop, seed by seed, so that an interruption leaves whole seeds."""
     runs: dict[str, list[results.Result]] = {}
     for seed in seeds:
         for name in arms.with_initial(names):
             runs.setdefault(name, []).append(_run(name, seed, output))
     print(markdown(summary.table(runs)))
-    summary.draw(runs, images / "learning.png")
+    summary.draw(runs, plot)
 
 
 def _run(arm: str, seed: int, output: Path) -> results.Result:

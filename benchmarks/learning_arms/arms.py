@@ -49,6 +49,7 @@ BASE = Experiment(
 
 INITIAL: Mapping[str, Changes] = {
     "initial": {},
+    "weak": {"bc": {"demonstrations_per_task": 10}},
     "slow": {
         "environment": {"max_episode_steps": 60},
         "bc": {"speed": 0.4, "demonstrations_per_task": 12},
@@ -58,8 +59,8 @@ INITIAL: Mapping[str, Changes] = {
         "bc": {"demonstrations_per_task": 20, "steps": 4000},
     },
 }
-"""Initial policy, cloned from demonstrations alone -> what it changes. ``slow`` has seen an expert that takes twice as
-long as it could, ``many`` takes eight tasks of four scenes."""
+"""Initial policy, cloned from demonstrations alone -> what it changes. ``weak`` has seen few of them, ``slow`` an expert
+that takes twice as long as it could, ``many`` takes eight tasks of four scenes."""
 
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""
@@ -72,6 +73,13 @@ LABEL_FREE = {
     "use_env_fallback": False,
 }
 """Rewards from agreement on how things ended, in meters; the largest cluster wins, however small."""
+
+CONTRAST: Changes = {"ttrl": {"reward": "contrast", "prompts": "every_task", "cluster_tolerance": 0.06}}
+"""Rewards from how surely the end of a trajectory tells its instruction from the other one."""
+
+FINAL_STATE: Changes = {"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}}
+CHANGED_STATE: Changes = {"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}}
+DISAGREE: Changes = {"ttrl": {**FINAL_STATE["ttrl"], "rule": "disagree"}}
 
 REFINED: Changes = {
     "ttrl": {"base_temperature": 0.3, "temperature_range": 0.1},
@@ -89,8 +97,17 @@ ARMS: Mapping[str, Arm] = {
     "flipped": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_verdicts": 1}}),
     "5_verdicts": Arm({"ttrl": {**FLIPPED, "rule": "denoise", "n_verdicts": 5}}),
     "sibling_vote": Arm({"ttrl": {**FLIPPED, "rule": "agreement_if_success"}}),
-    "final_state": Arm({"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}}),
-    "changed_state": Arm({"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}}),
+    "final_state": Arm(FINAL_STATE),
+    "changed_state": Arm(CHANGED_STATE),
+    "disagree": Arm(DISAGREE),
+    "similarity": Arm({"ttrl": {"reward": "similarity"}}),
+    "contrast": Arm(CONTRAST),
+    "weak_success": Arm(initial="weak"),
+    "weak_progress": Arm({"ttrl": {"reward": "progress"}}, initial="weak"),
+    "weak_changed_state": Arm(CHANGED_STATE, initial="weak"),
+    "weak_disagree": Arm(DISAGREE, initial="weak"),
+    "weak_similarity": Arm({"ttrl": {"reward": "similarity"}}, initial="weak"),
+    "weak_contrast": Arm(CONTRAST, initial="weak"),
     "many_grpo": Arm(initial="many"),
     "many_nsr": Arm({"ppo": {"adv_estimator": "grpo_nsr"}}, initial="many"),
 }
@@ -109,7 +126,10 @@ class Panel:
 
 PANELS: Mapping[str, Panel] = {
     "a quarter of the outcomes flipped": Panel(("success", "flipped", "5_verdicts", "sibling_vote")),
-    "no label: final states": Panel(("success", "final_state", "changed_state")),
+    "no label": Panel(("success", "final_state", "changed_state", "disagree", "similarity", "contrast")),
+    "no label, from a weak clone": Panel(
+        ("weak_success", "weak_progress", "weak_changed_state", "weak_disagree", "weak_similarity", "weak_contrast")
+    ),
     "reward: success or efficiency": Panel(("refined_success", "refined_efficiency"), "sampled_steps"),
     "the same, and what they start from": Panel(("slow_success", "refined_success", "refined_efficiency")),
     "estimator: GRPO or NSR": Panel(("many_grpo", "many_nsr")),

@@ -74,9 +74,15 @@ def _spread(values: Sequence[float], form: str) -> str:
 
 
 def draw(runs: Runs, path: Path) -> None:
-    """The panels, against sampled trajectories: means over the seeds, bands from the lowest to the highest."""
-    figure = Figure(figsize=(12, 7), layout="constrained")
-    for axes, (title, panel) in zip(figure.subplots(2, 3).flat, PANELS.items(), strict=True):
+    """The panels of these arms, against sampled trajectories: means over the seeds, bands from lowest to highest."""
+    panels = {title: panel for title, panel in PANELS.items() if set(panel.arms) & runs.keys()}
+    columns = min(len(panels), 4)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4 * columns, 3.5 * rows), layout="constrained")
+    every = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    for axes, (title, panel) in zip(every, panels.items(), strict=False):
         for arm in filter(runs.get, panel.arms):
             _draw_arm(axes, runs[arm], arm, panel.quantity)
         axes.set(title=title, xlabel="trajectories", ylabel=QUANTITIES[panel.quantity])

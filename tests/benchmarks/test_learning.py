@@ -27,7 +27,7 @@ def test_finished_runs_are_not_run_again(tmp_path, monkeypatch, capsys):
     """Their results are printed and drawn."""
     for arm in ("initial", "success"):
         leave_result(arm, tmp_path)
-    options = ["--arms", "success", "--seeds", "0", "--output", str(tmp_path), "--images", str(tmp_path)]
+    options = ["--arms", "success", "--seeds", "0", "--output", str(tmp_path), "--plot", str(tmp_path / "learning.png")]
     monkeypatch.setattr(sys, "argv", ["learning.py", *options])
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: pytest.fail("a process was started"))
     learning.main()
@@ -45,11 +45,11 @@ def test_a_run_of_another_experiment_is_refused(tmp_path):
     with pytest.raises(
         InvalidArgumentError, match="initial-0` is a run of another experiment than the arm 'initial' is now"
     ):
-        learning.tabletop(["success"], [0], tmp_path, tmp_path)
+        learning.tabletop(["success"], [0], tmp_path, tmp_path / "learning.png")
 
 
 def test_a_process_that_fails_ends_the_comparison(tmp_path):
     """Here the initial policy is missing."""
     leave_result("initial", tmp_path)
     with pytest.raises(subprocess.CalledProcessError):
-        learning.tabletop(["success"], [0], tmp_path, tmp_path)
+        learning.tabletop(["success"], [0], tmp_path, tmp_path / "learning.png")
