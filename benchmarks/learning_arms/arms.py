@@ -59,8 +59,8 @@ INITIAL: Mapping[str, Changes] = {
         "bc": {"demonstrations_per_task": 20, "steps": 4000},
     },
 }
-"""Initial policy, cloned from demonstrations alone -> what it changes. ``weak`` has seen few of them, ``slow`` an expert
-that takes twice as long as it could, ``many`` takes eight tasks of four scenes."""
+"""Initial policy, cloned from demonstrations alone -> what it changes. ``weak`` has seen few of them, ``slow`` an
+expert that takes twice as long as it could, ``many`` takes eight tasks of four scenes."""
 
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""

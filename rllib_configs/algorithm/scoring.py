@@ -68,7 +68,7 @@ def score_groups(
     """:func:`score_group` of each; where rewards compare instructions, those of one initial state with each other."""
     compared = ttrl.reward == "contrast"
     return [
-        score_group(start, group, ttrl, ppo, kl_coeff, _other_instructions(place, starts, groups) if compared else ())
+        score_group(start, group, ttrl, ppo, kl_coeff, other_instructions(place, starts, groups) if compared else ())
         for place, (start, group) in enumerate(zip(starts, groups, strict=True))
     ]
 
@@ -217,7 +217,7 @@ def trajectory_of(episode: SingleAgentEpisode) -> Trajectory:
     )
 
 
-def _other_instructions(
+def other_instructions(
     place: int, starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]]
 ) -> list[Trajectory]:
     """The trajectories of the other tasks at the initial state of a group; none of a group that a fault cut short.

@@ -66,7 +66,7 @@ def test_what_an_arm_starts_from_comes_before_it_and_once():
 def test_the_arms_without_labels_never_ask_the_environment(arm, tmp_path):
     """Not where their vote abstains either; those beside them say that they do."""
     ttrl = arms.experiment(arm, 0, tmp_path).ttrl
-    asks = ttrl.reward in ("success", "progress") or ttrl.use_env_fallback and ttrl.reward == "vote"
+    asks = ttrl.reward in ("success", "progress") or (ttrl.use_env_fallback and ttrl.reward == "vote")
     assert asks == arm.endswith(("success", "progress"))
     assert asks or ttrl.reward != "vote" or ttrl.outcome.endswith("_state_cluster")
 
