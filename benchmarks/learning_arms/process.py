@@ -13,7 +13,7 @@ from rllib_configs.run.train import resume, train
 def main(arm: str, seed: str, root: str) -> None:
     """Train, or go on where it was interrupted, and leave the result in the directory of the run."""
     folder = Path(root)
-    experiment = arms.experiment(arm, int(seed), folder)
+    experiment = arms.experiment(arm, int(seed), folder).resolved()
     directory = folder / experiment.name
     if not any((directory / "checkpoints").glob("*")):  # interrupted before there was anything to go on from
         shutil.rmtree(directory, ignore_errors=True)

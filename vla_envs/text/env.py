@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -55,6 +56,8 @@ class TextEnv(VLAEnv):
         num_questions: how many ``"sums"`` there are; None is 1000. The second half evaluates.
         skipped: how many sums are left out before these; None is 0. With it a policy is cloned from other questions
             than those that it goes on with.
+        errors: probability that a digit of the answer of one of ``"sums"`` is another one, 0 to 1; None is 0. It is for
+            demonstrations, so that a policy that is cloned from them errs: success is to say the wrong answer then.
         eval_questions: a file of the questions that evaluate; None takes the second half of ``questions``.
         tokenizer: directory of the language model, or its name on Hugging Face's hub; None has a token for each
             character.
@@ -85,6 +88,7 @@ class TextEnv(VLAEnv):
         digits: int | None = None,
         num_questions: int | None = None,
         skipped: int | None = None,
+        errors: float | None = None,
         eval_questions: str | None = None,
         tokenizer: str | None = None,
         task_id: int | Sequence[int] | None = None,
@@ -92,7 +96,7 @@ class TextEnv(VLAEnv):
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ) -> None:
-        given = {"digits": digits, "num_questions": num_questions, "skipped": skipped}
+        given = {"digits": digits, "num_questions": num_questions, "skipped": skipped, "errors": errors}
         chosen = {name: value for name, value in given.items() if value is not None}
         self.questions, self._eval_states = _questions(questions, chosen, eval_questions)
         self.tokens = _tokens(tokenizer)
@@ -186,7 +190,7 @@ def _tokens(source: str | None) -> Tokens:
     return characters() if source is None else read_tokens(model_folder(str(check_path("tokenizer", source))))
 
 
-def _questions(source: str, chosen: dict[str, int], held_out: str | None) -> tuple[tuple[Question, ...], range]:
+def _questions(source: str, chosen: dict[str, Any], held_out: str | None) -> tuple[tuple[Question, ...], range]:
     """All questions, and which of them evaluate.
 
     Args:

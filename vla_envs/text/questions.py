@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vla_envs.arguments import check_integer, shown
+from vla_envs.arguments import check_integer, check_number, shown
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
 from vla_envs.files import named
 from vla_envs.strict_json import MAX_BYTES, parse_json, read_json
@@ -35,7 +35,7 @@ class Question(NamedTuple):
 
 
 @cache
-def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0) -> tuple[Question, ...]:
+def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0, errors: float = 0.0) -> tuple[Question, ...]:
     """Sums of two numbers, in an order that looks random and is the same in every process.
 
     No sum is there twice, with its terms exchanged neither, so that no question of one part answers one of another.
@@ -45,6 +45,8 @@ def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0) -> tuple[
         num_questions: at least 2.
         skipped: how many sums are left out first, such as those that a policy was cloned from. Both together are at
             most as many as there are: 45 of one digit, 4095 of two.
+        errors: probability that a digit of an answer is another one, from 0 to 1. A policy that is cloned from such
+            answers errs as often, and each time in another way.
 
     Raises:
         InvalidArgumentError: a number outside its range.
@@ -53,6 +55,7 @@ def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0) -> tuple[
     (Question(text='85+33=', answer='118'), Question(text='19+36=', answer='55'))
     """
     check_integer("digits", digits, 1, MAX_DIGITS)
+    check_number("errors", errors, 0.0, 1.0)
     lowest, end = 10 ** (digits - 1), 10**digits
     numbers = end - lowest
     most = min(numbers * (numbers + 1) // 2, MAX_QUESTIONS)
@@ -62,7 +65,16 @@ def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0) -> tuple[
     while len(drawn) < skipped + num_questions:
         a, b = rng.integers(lowest, end, 2).tolist()
         drawn.setdefault(frozenset((a, b)), Question(f"{a}+{b}=", str(a + b)))
-    return tuple(drawn.values())[skipped:]
+    return tuple(Question(text, _erring(answer, errors, text)) for text, answer in [*drawn.values()][skipped:])
+
+
+def _erring(answer: str, errors: float, text: str) -> str:
+    """An answer of which each digit is another one with probability ``errors``; the same for every question's text."""
+    if not errors:
+        return answer
+    rng = np.random.default_rng([*text.encode()])
+    shifts = np.where(rng.random(len(answer)) < errors, rng.integers(1, 10, len(answer)), 0)
+    return "".join(str((int(digit) + shift) % 10) for digit, shift in zip(answer, shifts.tolist(), strict=True))
 
 
 @cache

@@ -13,7 +13,7 @@ from tests.rllib_configs.seeker import ENVIRONMENT, Seeker
 SHRUNKEN = Experiment(
     name="success-0",
     iterations=2,
-    environment=EnvironmentConfig(task_id=(0, 1), image_size=16, chunk_size=4, max_episode_steps=8),
+    environment=EnvironmentConfig(task_id=(0, 1), image_size=16, max_episode_steps=8),
     bc=BehaviorCloning(demonstrations_per_task=1, steps=3),
     ttrl=TTRL(n_votes_per_prompt=2),
     ppo=PPO(groups_per_iteration=2),

@@ -31,6 +31,25 @@ def test_skipped_sums_are_the_first_ones(num_questions, skipped):
     assert sums(3, num_questions, skipped) == sums(3, skipped + num_questions)[skipped:]
 
 
+@given(st.floats(0.0, 1.0), st.integers(0, 100))
+def test_errors_change_digits_and_nothing_else(errors, skipped):
+    """The same ones of a question wherever it stands; without errors none, and with 1 every digit."""
+    right, wrong = sums(3, 50, skipped), sums(3, 50, skipped, errors)
+    assert [each.text for each in wrong] == [each.text for each in right]
+    assert wrong == sums(3, 50 + skipped, 0, errors)[skipped:]
+    pairs = [pair for a, b in zip(right, wrong, strict=True) for pair in zip(a.answer, b.answer, strict=True)]
+    differing = sum(a != b for a, b in pairs)
+    assert differing == len(pairs) * errors if errors in (0.0, 1.0) else differing <= len(pairs)
+
+
+def test_errors_are_as_frequent_as_they_should_be():
+    """In each place of the answer."""
+    right, wrong = sums(3, 4000), sums(3, 4000, errors=0.2)
+    for place in range(3):
+        share = sum(a.answer[place] != b.answer[place] for a, b in zip(right, wrong, strict=True)) / 4000
+        assert abs(share - 0.2) < 4 * (0.2 * 0.8 / 4000) ** 0.5
+
+
 def test_there_are_as_many_sums_as_pairs():
     """45 of one digit."""
     assert {terms(each) for each in sums(1, 45)} == {frozenset((a, b)) for a in range(1, 10) for b in range(1, 10)}
