@@ -125,6 +125,11 @@ class CausalLMPolicy(ConfiguredPolicy):
         )
         return ActionSample(tokens, logp, entropy, sample.value)
 
+    def cloning_loss(self, observations: Mapping[str, Tensor], actions: Tensor, mask: Tensor) -> Tensor:
+        """Return the loss of behavior cloning; nothing is computed for what no response of the batch has."""
+        longest = int(mask.sum(1).max())
+        return super().cloning_loss(observations, actions[:, :longest], mask[:, :longest])
+
     def decode(self, tokens: Tensor) -> Tensor:
         """Return the actions of tokens (B, slots), float32 (B, slots, 1)."""
         return tokens[..., None].float()

@@ -87,6 +87,20 @@ def test_what_follows_the_end_changes_nothing(policy):
     assert torch.equal(first.token_logp, second.token_logp)
 
 
+def test_cloning_computes_no_more_than_the_longest_response(policy, monkeypatch):
+    """And its loss is the mean over the demonstrated tokens of their negative log-probabilities."""
+    tokens = torch.tensor([[5, 6, 0] + 9 * [0], [7, 8, 9, 4, 0] + 7 * [0]])
+    mask = torch.tensor([[1.0] * 3 + [0.0] * 9, [1.0] * 5 + [0.0] * 7])
+    scored = policy.get_action_and_value(asked(*QUESTIONS[:2]), tokens).token_logp
+    lengths, run = [], policy._run
+    monkeypatch.setattr(
+        policy, "_run", lambda ids, *args, **kwargs: lengths.append(ids.shape[1]) or run(ids, *args, **kwargs)
+    )
+    loss = policy.cloning_loss(asked(*QUESTIONS[:2]), tokens[..., None].float(), mask)
+    torch.testing.assert_close(loss, -(scored * mask).sum() / mask.sum())
+    assert lengths == [len(QUESTIONS[0]) + 4]
+
+
 def test_an_answer_depends_on_no_other_question(policy):
     """However long it is, and however much it is padded."""
     noise = torch.rand(4, 12, generator=torch.Generator().manual_seed(0))
