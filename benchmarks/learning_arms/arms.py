@@ -105,6 +105,7 @@ ARMS: Mapping[str, Arm] = {
     "weak_success": Arm(initial="weak"),
     "weak_progress": Arm({"ttrl": {"reward": "progress"}}, initial="weak"),
     "weak_changed_state": Arm(CHANGED_STATE, initial="weak"),
+    "weak_final_state": Arm(FINAL_STATE, initial="weak"),
     "weak_disagree": Arm(DISAGREE, initial="weak"),
     "weak_similarity": Arm({"ttrl": {"reward": "similarity"}}, initial="weak"),
     "weak_contrast": Arm(CONTRAST, initial="weak"),
@@ -128,7 +129,15 @@ PANELS: Mapping[str, Panel] = {
     "a quarter of the outcomes flipped": Panel(("success", "flipped", "5_verdicts", "sibling_vote")),
     "no label": Panel(("success", "final_state", "changed_state", "disagree", "similarity", "contrast")),
     "no label, from a weak clone": Panel(
-        ("weak_success", "weak_progress", "weak_changed_state", "weak_disagree", "weak_similarity", "weak_contrast")
+        (
+            "weak_success",
+            "weak_progress",
+            "weak_final_state",
+            "weak_changed_state",
+            "weak_disagree",
+            "weak_similarity",
+            "weak_contrast",
+        )
     ),
     "reward: success or efficiency": Panel(("refined_success", "refined_efficiency"), "sampled_steps"),
     "the same, and what they start from": Panel(("slow_success", "refined_success", "refined_efficiency")),
