@@ -33,9 +33,9 @@ ANSWERS_VOTE = TTRL(
 def text_ttrl(**changes: Any) -> Experiment:
     """TTRL on sums of three digits, with a small language model that was cloned from other sums.
 
-    One in eight digits of the answers that it is cloned from is wrong, so that it knows sums and errs all the same, each
-    time in another way. An update is of 250 questions with 16 answers each: fewer questions with more answers teach a
-    model of this size those questions and cost it the others.
+    One in eight digits of the answers that it is cloned from is wrong, so that it knows sums and errs all the same,
+    each time in another way. An update is of 250 questions with 16 answers each: fewer questions with more answers
+    teach a model of this size those questions and cost it the others.
     """
     return Experiment(
         name="text_ttrl",
