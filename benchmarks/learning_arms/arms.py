@@ -49,7 +49,7 @@ BASE = Experiment(
 
 INITIAL: Mapping[str, Changes] = {
     "initial": {},
-    "weak": {"bc": {"demonstrations_per_task": 6}},
+    "weak": {"bc": {"demonstrations_per_task": 8}},
     "slow": {
         "environment": {"max_episode_steps": 60},
         "bc": {"speed": 0.4, "demonstrations_per_task": 12},
