@@ -472,10 +472,16 @@ class VLAPPO(rllib_ppo.PPO):
             seed=[self.starts.seed, self.starts.drawn],
             kl_coeff=self.kl_coeff if self.ppo.reference_kl == "loss" else 0.0,
             critic_alone=self.iteration < self.ppo.vf_warmup_iterations,
-            lr_share=min(1.0, (self.iteration + 1) / (self.ppo.lr_warmup_iterations + 1)),
+            lr_share=self._lr_share(),
         )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
         self._check_steps()
+
+    def _lr_share(self) -> float:
+        """What the next update takes of the learning rate."""
+        rising = min(1.0, (self.iteration + 1) / (self.ppo.lr_warmup_iterations + 1))
+        last = self.ppo.lr_decay_iterations
+        return rising * (max(0.0, 1.0 - self.iteration / last) if last else 1.0)
 
     def _check_steps(self) -> None:
         """Say that gradient steps were not taken; end the training where none of the last ones was."""

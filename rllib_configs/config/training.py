@@ -236,6 +236,9 @@ class PPO(Options):
     lr_warmup_iterations: NonNegativeInt = 0
     """Number of first updates, in which the learning rate rises towards ``lr``: Adam's first steps are as long where
     the gradient is all noise."""
+    lr_decay_iterations: NonNegativeInt = 0
+    """Number of updates after which the learning rate has fallen linearly to 0, so that the noise of single steps fades
+    from the policy; 0 leaves it at ``lr``."""
     optimizer: Literal["adam", "adam8bit"] = "adam"
     """Optimizer; ``adam8bit`` keeps each of its moments in 8 bits and needs bitsandbytes."""
     num_epochs: PositiveInt = 2

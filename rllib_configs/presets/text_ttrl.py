@@ -39,7 +39,7 @@ def text_ttrl(**changes: Any) -> Experiment:
     """
     return Experiment(
         name="text_ttrl",
-        iterations=60,
+        iterations=80,
         environment=EnvironmentConfig(id="VLA-Text-v0", env_kwargs={"num_questions": 1000, "skipped": 20_000}),
         policy=CausalLMConfig(),
         bc=BehaviorCloning(
@@ -49,7 +49,14 @@ def text_ttrl(**changes: Any) -> Experiment:
             batch_size=128,
         ),
         ttrl=ANSWERS_VOTE.replace(n_votes_per_prompt=16, n_samples_per_prompt=8, prompts="sequential"),
-        ppo=PPO(groups_per_iteration=250, lr=2e-4, lr_warmup_iterations=5, num_epochs=1, minibatch_size=500),
+        ppo=PPO(
+            groups_per_iteration=250,
+            lr=1.5e-4,
+            lr_warmup_iterations=5,
+            lr_decay_iterations=80,
+            num_epochs=1,
+            minibatch_size=500,
+        ),
         resources=Resources(num_env_runners=2, groups_per_env_runner=125),
         evaluation=Evaluation(num_episodes=500, curve_episodes=500, videos=0),
     ).replace(**changes)

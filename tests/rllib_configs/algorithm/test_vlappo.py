@@ -218,6 +218,14 @@ def test_the_learning_rate_rises_in_the_first_updates(build):
     assert rates == pytest.approx([1e-4, 2e-4, 3e-4, 3e-4])
 
 
+def test_the_learning_rate_falls_to_nothing(build):
+    """Linearly, and stays there."""
+    algorithm = build(spread(lr=3e-4, lr_decay_iterations=3))
+    learned = [algorithm.train()["learners"][DEFAULT_MODULE_ID] for _ in range(4)]
+    rates = [each["default_optimizer_learning_rate"] for each in learned]
+    assert rates == pytest.approx([3e-4, 2e-4, 1e-4, 0.0])
+
+
 def test_temperatures_without_a_target_stay(build):
     """As the schedule has them."""
     algorithm = build()

@@ -39,6 +39,7 @@ OTHER = PPO(
     max_num_gen_batches=7,
     lr=1e-5,
     lr_warmup_iterations=3,
+    lr_decay_iterations=30,
     optimizer="adam8bit",
     num_epochs=4,
     minibatch_size=None,
