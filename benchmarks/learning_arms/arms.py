@@ -49,7 +49,7 @@ BASE = Experiment(
 
 INITIAL: Mapping[str, Changes] = {
     "initial": {},
-    "weak": {"bc": {"demonstrations_per_task": 8}},
+    "weak": {"environment": {"task_id": (0, 1, 2, 3)}, "bc": {"demonstrations_per_task": 12}},
     "slow": {
         "environment": {"max_episode_steps": 60},
         "bc": {"speed": 0.4, "demonstrations_per_task": 12},
@@ -59,8 +59,9 @@ INITIAL: Mapping[str, Changes] = {
         "bc": {"demonstrations_per_task": 20, "steps": 4000},
     },
 }
-"""Initial policy, cloned from demonstrations alone -> what it changes. ``weak`` has seen few of them, ``slow`` an
-expert that takes twice as long as it could, ``many`` takes eight tasks of four scenes."""
+"""Initial policy, cloned from demonstrations alone -> what it changes. ``weak`` has seen few of
+them, of four tasks that start alike, ``slow`` an expert that takes twice as long as it could, ``many`` takes eight
+tasks of four scenes."""
 
 FLIPPED = {"reward": "vote", "outcome": "noisy_success", "noise": 0.25, "use_env_fallback": False}
 """Rewards from outcomes of which a quarter is the opposite of the truth."""
@@ -75,7 +76,7 @@ LABEL_FREE = {
 """Rewards from agreement on how things ended, in meters; the largest cluster wins, however small."""
 
 CONTRAST: Changes = {"ttrl": {"reward": "contrast", "prompts": "every_task", "cluster_tolerance": 0.06}}
-"""Rewards from how surely the end of a trajectory tells its instruction from the other one."""
+"""Rewards from how surely the end of a trajectory tells its instruction from the others."""
 
 FINAL_STATE: Changes = {"ttrl": {**LABEL_FREE, "outcome": "final_state_cluster"}}
 CHANGED_STATE: Changes = {"ttrl": {**LABEL_FREE, "outcome": "changed_state_cluster"}}
