@@ -34,7 +34,6 @@ class Question(NamedTuple):
     """As its file has it: see :func:`~vla_envs.text.answers.canonical`."""
 
 
-@cache
 def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0, errors: float = 0.0) -> tuple[Question, ...]:
     """Sums of two numbers, in an order that looks random and is the same in every process.
 
@@ -56,14 +55,19 @@ def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0, errors: f
     """
     check_integer("digits", digits, 1, MAX_DIGITS)
     check_number("errors", errors, 0.0, 1.0)
-    lowest, end = 10 ** (digits - 1), 10**digits
-    numbers = end - lowest
+    numbers = 9 * 10 ** (digits - 1)
     most = min(numbers * (numbers + 1) // 2, MAX_QUESTIONS)
     check_integer("num_questions", num_questions, 2, most)
     check_integer("skipped", skipped, 0, most - num_questions)
+    return _sums(int(digits), int(num_questions), int(skipped), float(errors))
+
+
+@cache
+def _sums(digits: int, num_questions: int, skipped: int, errors: float) -> tuple[Question, ...]:
+    lowest, numbers = 10 ** (digits - 1), 9 * 10 ** (digits - 1)
     rng, drawn = np.random.default_rng(digits), dict[frozenset[int], Question]()
     while len(drawn) < skipped + num_questions:
-        a, b = rng.integers(lowest, end, 2).tolist()
+        a, b = rng.integers(lowest, lowest + numbers, 2).tolist()
         drawn.setdefault(frozenset((a, b)), Question(f"{a}+{b}=", str(a + b)))
     return tuple(Question(text, _erring(answer, errors, text)) for text, answer in [*drawn.values()][skipped:])
 

@@ -59,6 +59,14 @@ def test_there_are_as_many_sums_as_pairs():
         sums(1, 40, 6)
 
 
+@pytest.mark.parametrize("wrong", [[3], {}, "3", 3.5, True])
+def test_what_is_no_number_of_sums_is_named(wrong):
+    """Also where it could be no key."""
+    for name in ("digits", "num_questions", "skipped"):
+        with pytest.raises(InvalidArgumentError, match=f"`{name}`"):
+            sums(**{name: wrong})
+
+
 RECORDS = [
     {"prompt": "1+1?", "answer": "2", "source": "AIME", "id": 0},
     {"prompt": [{"role": "user", "content": "2+2?"}], "reward_model": {"style": "rule", "ground_truth": "4"}},
