@@ -49,7 +49,7 @@ BASE = Experiment(
 
 INITIAL: Mapping[str, Changes] = {
     "initial": {},
-    "weak": {"environment": {"task_id": (0, 1, 2, 3)}, "bc": {"demonstrations_per_task": 12}},
+    "weak": {"environment": {"task_id": (0, 1, 2, 3)}, "bc": {"demonstrations_per_task": 8}},
     "slow": {
         "environment": {"max_episode_steps": 60},
         "bc": {"speed": 0.4, "demonstrations_per_task": 12},
