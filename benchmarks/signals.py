@@ -20,7 +20,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from rllib_configs import VLAPPOConfig
 from rllib_configs.algorithm.env_runner import GroupEnvRunner, sample_episodes
-from rllib_configs.algorithm.scoring import other_instructions, trajectory_of
+from rllib_configs.algorithm.scoring import is_valid, other_instructions, trajectory_of
 from rllib_configs.config import Experiment
 from rllib_configs.run.directory import load_experiment, run_of
 from rllib_configs.run.report import markdown
@@ -76,21 +76,21 @@ def measure(policy: Path, number: int, tolerance: float) -> dict[str, str]:
     groups = [list(map(trajectory_of, each)) for each in episodes]
     success = [np.array([each.success for each in group]) for group in groups]
     try:
-        others = [other_instructions(place, starts, episodes) for place in range(len(groups))]
-    except InvalidArgumentError:
-        others = []
+        others = other_instructions(starts, episodes)
+    except InvalidArgumentError:  # of tasks that start differently
+        others = [[] for _ in groups]
     table = {"success": f"{np.mean(np.concatenate(success)):.0%}"}
     for name, signal in SIGNALS.items():
-        if signal is contrast and not others:
+        if signal is contrast and not any(others):
             table[name] = "-"
             continue
-        values = [signal(group, other, tolerance) for group, other in zip(groups, others or groups, strict=True)]
+        values = [signal(group, other, tolerance) for group, other in zip(groups, others, strict=True)]
         table[name] = _interval([_won(value, won) for value, won in zip(values, success, strict=True)])
     return table
 
 
 def sample(policy: Path, number: int) -> tuple[list[GroupStart], list[list[SingleAgentEpisode]]]:
-    """Where groups started, and their episodes: all tasks in turn at initial states that training draws."""
+    """Where groups without a fault started, and their episodes: all tasks in turn, from states that training draws."""
     experiment = _acting(policy)
     runner = GroupEnvRunner(config=VLAPPOConfig.from_experiment(experiment).learners(num_learners=1))
     drawn = NumberedStarts(seed=0, sampler=EveryTaskPrompts(runner.prompts() or ()))
@@ -100,7 +100,9 @@ def sample(policy: Path, number: int) -> tuple[list[GroupStart], list[list[Singl
     for first in range(0, number, at_once):
         some, temperatures = starts[first : first + at_once], experiment.ttrl.temperatures()
         episodes += sample_episodes(runner.module, runner.env.unwrapped, some, temperatures, explore=True)
-    return starts, [episodes[first : first + size] for first in range(0, len(episodes), size)]
+    groups = [episodes[first : first + size] for first in range(0, len(episodes), size)]
+    whole = [place for place, group in enumerate(groups) if all(map(is_valid, group))]
+    return [starts[place] for place in whole], [groups[place] for place in whole]
 
 
 def _acting(policy: Path) -> Experiment:

@@ -160,12 +160,13 @@ class GroupSampler:
         manager.set_actor_state(runner, healthy=False)
 
     def _take_back(self, waiting: deque[Round], running: dict[int, Round]) -> None:
-        """Have the groups of dead runners sampled again, each on its own: one may be what kills them."""
+        """Have the groups of dead runners sampled again, apart from each other: one may be what kills them."""
         for runner in running.keys() - set(self.runners.healthy_env_runner_ids()):
             taken = running.pop(runner)
             self._count_failure()
             if taken.attempts < MAX_ATTEMPTS:
-                waiting.extend(Round([start], taken.attempts) for start in taken.starts)
+                few = range(0, len(taken.starts), self.together)
+                waiting.extend(Round(taken.starts[i : i + self.together], taken.attempts) for i in few)
                 self.counts["retried_groups"] += len(taken.starts)
             else:
                 ids = [start.group_id for start in taken.starts]

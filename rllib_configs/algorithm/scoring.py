@@ -66,10 +66,10 @@ def score_groups(
     starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]], ttrl: TTRL, ppo: PPO, kl_coeff: float
 ) -> list[SampledGroup]:
     """:func:`score_group` of each; where rewards compare instructions, those of one initial state with each other."""
-    compared = ttrl.reward == "contrast"
+    others = other_instructions(starts, groups) if ttrl.reward == "contrast" else [[] for _ in groups]
     return [
-        score_group(start, group, ttrl, ppo, kl_coeff, other_instructions(place, starts, groups) if compared else ())
-        for place, (start, group) in enumerate(zip(starts, groups, strict=True))
+        score_group(start, group, ttrl, ppo, kl_coeff, other)
+        for start, group, other in zip(starts, groups, others, strict=True)
     ]
 
 
@@ -218,32 +218,51 @@ def trajectory_of(episode: SingleAgentEpisode) -> Trajectory:
 
 
 def other_instructions(
-    place: int, starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]]
-) -> list[Trajectory]:
-    """The trajectories of the other tasks at the initial state of a group; none of a group that a fault cut short.
+    starts: Sequence[GroupStart], groups: Sequence[list[SingleAgentEpisode]]
+) -> list[list[Trajectory]]:
+    """For each group the trajectories of the other tasks from its initial state, but of those that a fault cut short.
+
+    They are those of the groups next to it, as :class:`~vla_envs.group.EveryTaskPrompts` draws them: where a state is
+    drawn again, its first groups are not compared with the later ones, which another process may have sampled.
 
     Raises:
         InvalidArgumentError: two tasks that begin differently there.
     """
-    prompt, (first, *_) = starts[place].prompt, groups[place]
-    others: list[Trajectory] = []
-    for start, episodes in zip(starts, groups, strict=True):
-        if prompt is None or start.prompt is None or start.prompt.init_state_id != prompt.init_state_id:
-            continue
-        if start.prompt.task_id != prompt.task_id and all(map(is_valid, episodes)):
-            _check_alike(first, episodes[0])
-            others += map(trajectory_of, episodes)
+    valid = [list(map(trajectory_of, episodes)) if all(map(is_valid, episodes)) else [] for episodes in groups]
+    others: list[list[Trajectory]] = []
+    for places in _from_one_state(starts):
+        for place in places:
+            _check_alike(groups[places[0]][0], groups[place][0])
+            others.append([each for other in places if other != place for each in valid[other]])
     return others
+
+
+def _from_one_state(starts: Sequence[GroupStart]) -> list[list[int]]:
+    """The places of starts that follow each other, of one initial state and no task twice."""
+    runs: list[list[int]] = []
+    for place, (_, _, prompt) in enumerate(starts):
+        drawn = [starts[each].prompt for each in runs[-1]] if runs else []
+        goes_on = (
+            prompt is not None
+            and all(each is not None and each.init_state_id == prompt.init_state_id for each in drawn)
+            and prompt not in drawn
+        )
+        if not drawn or not goes_on:
+            runs.append([])
+        runs[-1].append(place)
+    return runs
 
 
 def _check_alike(a: SingleAgentEpisode, b: SingleAgentEpisode) -> None:
     """Refuse to compare the instructions of episodes that begin with different images or states."""
     seen, other = a.get_observations(0), b.get_observations(0)
-    if differing := [key for key in set(seen) - INSTRUCTIONS if not np.array_equal(seen[key], other[key])]:
+    keys = [key for key in seen if key not in INSTRUCTIONS]
+    if differing := [key for key in keys if not np.array_equal(seen[key], other[key])]:
         tasks = [str(each.get_infos(0)["task"]) for each in (a, b)]
         raise InvalidArgumentError(
             f"Expect tasks with the same initial states for `ttrl.reward=contrast`, actually another {differing[0]} at "
-            f"the start of {tasks[0]!r} than of {tasks[1]!r}. Choose such tasks with `environment.task_id`."
+            f"the start of {tasks[0]!r} than of {tasks[1]!r}. Choose such tasks with `environment.task_id`, "
+            "and no wrapper that changes what is seen at random."
         )
 
 

@@ -378,13 +378,11 @@ class VLAPPO(rllib_ppo.PPO):
             return 1
         sampler = self.starts.sampler
         assert isinstance(sampler, EveryTaskPrompts)
-        tasks, numbers = (
-            len(sampler.tasks),
-            {
-                "ppo.groups_per_iteration": self.ppo.groups_per_iteration,
-                "resources.groups_per_env_runner": self.config.groups_per_env_runner,
-            },
-        )
+        tasks = len(sampler.tasks)
+        numbers = {
+            "ppo.groups_per_iteration": self.ppo.groups_per_iteration,
+            "resources.groups_per_env_runner": self.config.groups_per_env_runner,
+        }
         if tasks < 2:
             raise InvalidArgumentError(
                 f"Expect two tasks or more for `ttrl.reward=contrast`, actually one: {sampler.tasks[0]}."
@@ -430,8 +428,10 @@ class VLAPPO(rllib_ppo.PPO):
         groups: list[SampledGroup] = []
         missing = self.ppo.groups_per_iteration
         allowed = missing * self.ppo.max_num_gen_batches
-        while missing and allowed:
-            starts = [self.starts.draw() for _ in range(min(missing, allowed))]
+        together = self.sampler.together
+        while missing > 0 and allowed > 0:
+            number = -(-min(missing, allowed) // together) * together
+            starts = [self.starts.draw() for _ in range(number)]
             sampled = self.sampler.sample(starts, temperatures=self.temperatures, kl_coeff=self.kl_coeff)
             groups += sampled
             missing -= sum(map(self._counts, sampled))

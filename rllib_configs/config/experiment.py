@@ -62,6 +62,11 @@ class Experiment(Options):
                 "Expect `ttrl.reward` to be 'env' with `environment.wrappers` that change rewards, because nothing "
                 f"else trains on these, actually: {self.ttrl.reward!r} with {', '.join(self.environment.wrappers)}."
             )
+        if 0 < self.ppo.lr_decay_iterations < self.iterations:
+            raise InvalidArgumentError(
+                f"Expect `ppo.lr_decay_iterations` to be 0 or at least `iterations` ({self.iterations}), because "
+                f"nothing is learned at a learning rate of 0, actually: {self.ppo.lr_decay_iterations}."
+            )
         if self.name in ("", "..") or Path(self.name).name != self.name:
             raise InvalidArgumentError(f"Expect the `name` to be that of one directory, actually: {self.name!r}.")
 

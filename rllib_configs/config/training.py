@@ -112,8 +112,8 @@ class TTRL(Options):
     """Factor on the temperatures after each iteration, until they are at a hundredth; for a Gaussian head it is a
     schedule of standard deviations."""
     prompts: SamplerName | None = None
-    """How prompts are drawn from all prompts of the environment, ``every_task`` all tasks in turn from one initial
-    state; None has the environment draw them."""
+    """How prompts are drawn from all prompts of the environment; None has the environment draw them. ``every_task``
+    draws an initial state and takes all tasks from it in turn."""
     reward: Literal["efficiency", "success", "env", "vote", "progress", "similarity", "contrast"] = "efficiency"
     """What a trajectory is paid: success / (1 + steps / max_steps); 1 for a success; what the environment and its
     wrappers paid; what a vote among the trajectories of the prompt says; 1 for a success and for a failure the more the
@@ -237,8 +237,8 @@ class PPO(Options):
     """Number of first updates, in which the learning rate rises towards ``lr``: Adam's first steps are as long where
     the gradient is all noise."""
     lr_decay_iterations: NonNegativeInt = 0
-    """Number of updates after which the learning rate has fallen linearly to 0, so that the noise of single steps fades
-    from the policy; 0 leaves it at ``lr``."""
+    """Number of updates, counted from the first, after which the learning rate has fallen linearly to 0, so that the
+    noise of single steps fades from the policy; 0 leaves it at ``lr``."""
     optimizer: Literal["adam", "adam8bit"] = "adam"
     """Optimizer; ``adam8bit`` keeps each of its moments in 8 bits and needs bitsandbytes."""
     num_epochs: PositiveInt = 2
@@ -309,6 +309,16 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
     Raises:
         InvalidArgumentError: it names the option, and what it needs.
     """
+    if ttrl.reward == "contrast" and ppo.dynamic_sampling:
+        raise InvalidArgumentError(
+            "Expect no `ppo.dynamic_sampling` with `ttrl.reward=contrast`, whose groups are compared with each other "
+            "and not replaced one by one, actually: True."
+        )
+    if ttrl.reward in ("progress", "similarity") and ttrl.n_votes_per_prompt < 2:
+        raise InvalidArgumentError(
+            f"Expect `ttrl.n_votes_per_prompt` to be at least 2 for `ttrl.reward={ttrl.reward}`, which compares the "
+            f"trajectories of a prompt, actually: {ttrl.n_votes_per_prompt}."
+        )
     votes, group, critic = ttrl.reward == "vote", ttrl.n_votes_per_prompt > 1, ppo.adv_estimator == "gae"
     clusters = ttrl.outcome in ("final_state_cluster", "changed_state_cluster")
     selects = (ttrl.n_samples_per_prompt or ttrl.n_votes_per_prompt) < ttrl.n_votes_per_prompt
@@ -319,7 +329,7 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
             ttrl,
             ("cluster_tolerance",),
             (votes and clusters) or ttrl.reward == "contrast",
-            "ttrl.outcome=final_state_cluster or changed_state_cluster, or ttrl.reward=contrast",
+            "ttrl.reward=vote and ttrl.outcome=final_state_cluster or changed_state_cluster, or with ttrl.reward=contrast",
         ),
         (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),
         (ttrl, ("select",), selects, "ttrl.n_samples_per_prompt below ttrl.n_votes_per_prompt"),
@@ -328,12 +338,6 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
         (ttrl, ("temperature_range",), group or not ttrl.temperature_range, "ttrl.n_votes_per_prompt above 1"),
         (ppo, ("nsr",), ppo.adv_estimator == "grpo_nsr", "ppo.adv_estimator=grpo_nsr"),
         (ppo, _CRITIC_ALONE, critic, "ppo.adv_estimator=gae"),
-        (
-            ppo,
-            ("dynamic_sampling",),
-            ttrl.reward != "contrast",
-            "another ttrl.reward than contrast, whose groups are compared with each other",
-        ),
         (ppo, ("dynamic_sampling",), not critic, "another ppo.adv_estimator than gae, which learns from every group"),
         (ppo, ("reference_kl_coeff",), ppo.reference_kl is not None, "ppo.reference_kl"),
     )

@@ -33,13 +33,13 @@ ANSWERS_VOTE = TTRL(
 def text_ttrl(**changes: Any) -> Experiment:
     """TTRL on sums of three digits, with a small language model that was cloned from other sums.
 
-    One in eight digits of the answers that it is cloned from is wrong, so that it knows sums and errs all the same,
-    each time in another way. An update is of 250 questions with 16 answers each: fewer questions with more answers
+    One in eight digits of the answers that it is cloned from is wrong, four answers in ten, so that it knows sums and
+    yet errs when it is sampled, each time in another way. An update is of 250 questions with 16 answers each: fewer questions with more answers
     teach a model of this size those questions and cost it the others.
     """
     return Experiment(
         name="text_ttrl",
-        iterations=80,
+        iterations=110,
         environment=EnvironmentConfig(id="VLA-Text-v0", env_kwargs={"num_questions": 1000, "skipped": 20_000}),
         policy=CausalLMConfig(),
         bc=BehaviorCloning(
@@ -53,7 +53,7 @@ def text_ttrl(**changes: Any) -> Experiment:
             groups_per_iteration=250,
             lr=1.5e-4,
             lr_warmup_iterations=5,
-            lr_decay_iterations=80,
+            lr_decay_iterations=110,
             num_epochs=1,
             minibatch_size=500,
         ),

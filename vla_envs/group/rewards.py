@@ -56,10 +56,11 @@ def contrast(own: Sequence[Trajectory], others: Sequence[Trajectory], tolerance:
 
 
 def similarity_to_confident(trajectories: Sequence[Trajectory]) -> NDArray[np.float64]:
-    """How much each trajectory acts like the one whose tokens the policy held for likeliest, which needs no label.
+    """How much each trajectory acts like the one whose tokens the policy found likeliest, which needs no label.
 
-    After T2VLA (arXiv 2606.29892), of which no code is public: its local pseudo-expert, without its pool of others. It
-    points away from success where what a policy is surest of is to do nothing.
+    After T2VLA (arXiv 2606.29892), of which no code is public: its local pseudo-expert, without its pool of others.
+    Where a policy is surest when it does nothing, this reward points away from success. Confidence is that at the
+    temperature of each trajectory, and the coldest tend to have the most.
 
     Args:
         trajectories: n of a group, with their actions and their confidence.

@@ -129,11 +129,11 @@ def end_distances(some: Sequence[Trajectory], others: Sequence[Trajectory]) -> N
     """
     groups = check_trajectories(some), check_trajectories(others)
     states = [[each.final_state for each in group] for group in groups]
-    known = [np.asarray(each) for each in (*states[0], *states[1]) if each is not None]
+    known = [np.asarray(each, np.float64) for each in (*states[0], *states[1]) if each is not None]
     if len(known) < len(states[0]) + len(states[1]):
         raise InvalidArgumentError("Expect trajectories with a `final_state`, actually None. Record them.")
     if len(shapes := sorted({each.shape for each in known})) > 1:
-        raise InvalidArgumentError(f"Expect every `final_state` of a group to have one shape, actually: {shapes}.")
+        raise InvalidArgumentError(f"Expect every `final_state` to have one shape, actually: {shapes}.")
     n, m = map(len, groups)
     flat = np.stack(known).reshape(n + m, -1) if known else np.zeros((0, 0))
     return np.abs(flat[:n, None] - flat[None, n:]).max(axis=-1, initial=0.0)

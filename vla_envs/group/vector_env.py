@@ -106,8 +106,8 @@ class GroupVectorEnv(VectorEnv):
         vote: how a group rewards itself, for environments of the contract in lockstep; None leaves the rewards
             to the environments. ``n_votes_per_prompt`` is the group size.
         prompts: a :class:`~vla_envs.group.prompts.PromptSampler`; the name of one over all prompts of the
-            environment: ``"uniform"``, ``"sequential"`` or ``"curriculum"``; a list to walk through
-            once, after which groups stay idle; or None to have the environments draw.
+            environment: ``"uniform"``, ``"sequential"``, ``"every_task"`` or ``"curriculum"``; a list to walk
+            through once, after which groups stay idle; or None to have the environments draw.
         temperatures: (N,) sampling temperatures, or None for 1 everywhere. Observations gain them
             as ``temperature``, float32 (num_envs, 1), when the environments observe dictionaries. A
             group keeps those that the attribute of this name had when it started.

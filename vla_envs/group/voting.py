@@ -89,7 +89,7 @@ def _check_weights(weights: ArrayLike | None, n: int) -> list[float]:
 
 
 def confidence_weight(trajectory: Trajectory) -> float:
-    """``exp(confidence)``: a trajectory whose tokens the policy held for likely has more of a vote.
+    """``exp(confidence)``: a trajectory whose tokens the policy found likely has more of a vote.
 
     It is the geometric mean of the probabilities of its tokens.
 

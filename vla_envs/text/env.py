@@ -201,14 +201,14 @@ def _questions(source: str, chosen: dict[str, Any], held_out: str | None) -> tup
     if source == SUMS:
         questions = sums(**chosen)
     elif not chosen:
-        questions = read_questions(expanded(check_path("questions", source)))
+        questions = read_questions(check_path("questions", source))
     else:
         raise InvalidArgumentError(
             f"Expect `{'`, `'.join(chosen)}` with questions={SUMS!r} alone, actually with: {source}."
         )
     if held_out is None:
         return questions, range(len(questions) // 2, len(questions))
-    evaluating = read_questions(expanded(check_path("eval_questions", held_out)))
+    evaluating = read_questions(check_path("eval_questions", held_out))
     if both := {each.text for each in questions} & {each.text for each in evaluating}:
         raise InvalidArgumentError(
             f"Expect `eval_questions` that are not among `questions`, actually: {min(both)!r} and {len(both) - 1} more."

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vla_envs.arguments import check_integer, check_number, shown
+from vla_envs.arguments import check_integer, check_number, check_path, shown
 from vla_envs.errors import InvalidArgumentError, MissingAssetsError
-from vla_envs.files import named
+from vla_envs.files import expanded, named
 from vla_envs.strict_json import MAX_BYTES, parse_json, read_json
 
 MAX_DIGITS = 9
@@ -45,7 +45,7 @@ def sums(digits: int = 3, num_questions: int = 1000, skipped: int = 0, errors: f
         skipped: how many sums are left out first, such as those that a policy was cloned from. Both together are at
             most as many as there are: 45 of one digit, 4095 of two.
         errors: probability that a digit of an answer is another one, from 0 to 1. A policy that is cloned from such
-            answers errs as often, and each time in another way.
+            answers and sampled at temperature 1 errs about as often, each time in another way.
 
     Raises:
         InvalidArgumentError: a number outside its range.
@@ -81,8 +81,7 @@ def _erring(answer: str, errors: float, text: str) -> str:
     return "".join(str((int(digit) + shift) % 10) for digit, shift in zip(answer, shifts.tolist(), strict=True))
 
 
-@cache
-def read_questions(path: Path) -> tuple[Question, ...]:
+def read_questions(path: str | Path) -> tuple[Question, ...]:
     """The questions of a file in the layouts of TTRL and of verl.
 
     Each record has ``prompt``, a text or a conversation of one message of the user, and ``answer``, or verl's
@@ -95,6 +94,11 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         MissingAssetsError: no such file.
         InvalidArgumentError: an ending of another kind, something else than such records, or a file that is too large.
     """
+    return _read_questions(expanded(check_path("path", path)))
+
+
+@cache
+def _read_questions(path: Path) -> tuple[Question, ...]:
     if path.suffix not in FORMATS:
         raise InvalidArgumentError(
             f"Expect the questions in a file that ends in {', '.join(FORMATS)}, actually: {path}."

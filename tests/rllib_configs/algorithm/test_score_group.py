@@ -329,7 +329,7 @@ def test_contrast_is_with_the_other_tasks_of_the_same_initial_state(tabletop):
     """Not with those of another one, nor with a group that a fault has cut short."""
     given, groups = tabletop
     trajectories = [[trajectory_of(episode) for episode in group] for group in groups]
-    for order in ([0, 1, 2, 3], [3, 0, 2, 1]):
+    for order in ([0, 1, 2, 3], [3, 2, 0, 1], [0, 1, 0, 1]):
         scored = score_groups([given[i] for i in order], [groups[i] for i in order], CONTRAST, PPO("gae"), 0.0)
         for place, group in zip(order, scored, strict=True):
             paid = [kept([group])[episode.id_].get_rewards()[-1] for episode in groups[place]]
@@ -340,6 +340,13 @@ def test_contrast_is_with_the_other_tasks_of_the_same_initial_state(tabletop):
     groups[1][0].get_infos(-1)["valid"] = True
     assert invalid.invalid == 1
     assert [episode.get_rewards()[-1] for episode in first.episodes] == [0.5, 0.5]
+
+
+def test_a_group_without_its_other_tasks_is_told_nothing(tabletop):
+    """They were not sampled beside it."""
+    given, groups = tabletop
+    scored = score_groups([given[i] for i in (0, 2, 1)], [groups[i] for i in (0, 2, 1)], CONTRAST, PPO("gae"), 0.0)
+    assert {episode.get_rewards()[-1] for group in scored for episode in group.episodes} == {0.5}
 
 
 def test_tasks_that_start_differently_cannot_be_contrasted(sampled):
