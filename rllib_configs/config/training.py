@@ -329,7 +329,7 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
             ttrl,
             ("cluster_tolerance",),
             (votes and clusters) or ttrl.reward == "contrast",
-            "ttrl.reward=vote and ttrl.outcome=final_state_cluster or changed_state_cluster, or with ttrl.reward=contrast",
+            "a vote on ttrl.outcome=final_state_cluster or changed_state_cluster, or ttrl.reward=contrast",
         ),
         (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),
         (ttrl, ("select",), selects, "ttrl.n_samples_per_prompt below ttrl.n_votes_per_prompt"),

@@ -34,8 +34,8 @@ def text_ttrl(**changes: Any) -> Experiment:
     """TTRL on sums of three digits, with a small language model that was cloned from other sums.
 
     One in eight digits of the answers that it is cloned from is wrong, four answers in ten, so that it knows sums and
-    yet errs when it is sampled, each time in another way. An update is of 250 questions with 16 answers each: fewer questions with more answers
-    teach a model of this size those questions and cost it the others.
+    yet errs when it is sampled, each time in another way. An update is of 250 questions with 16 answers each: fewer
+    questions with more answers teach a model of this size those questions and cost it the others.
     """
     return Experiment(
         name="text_ttrl",

@@ -14,7 +14,6 @@ from vla_envs.arguments import check_integers, check_path
 from vla_envs.base import Info, Observation, VLAEnv
 from vla_envs.camera import CameraOffset
 from vla_envs.errors import InvalidArgumentError
-from vla_envs.files import expanded
 from vla_envs.saved_state import Arrays, check_arrays
 from vla_envs.spec import Prompt
 from vla_envs.text.answers import canonical, extract_answer
