@@ -64,6 +64,7 @@ OTHER_VALUES = {
     "reference_kl_target": 0.1,
     "nsr": NSR(positive_weight=0.5),
     "gamma": 0.5,
+    "lr_decay_iterations": 1000,
     "lambda_": 0.5,
     "sample_timeout_s": 60.0,
     "target_kl": 0.02,
