@@ -89,7 +89,11 @@ def test_an_unknown_choice_names_the_valid_ones(name):
         ({"vote_share": 0.5, "reward": "env"}, {}, "`ttrl.vote_share` with ttrl.reward=vote"),
         ({"select": "diversity", "reward": "vote"}, {}, "`ttrl.select` with ttrl.n_samples_per_prompt below"),
         ({"noise": 0.5, "reward": "vote"}, {}, "`ttrl.noise` with ttrl.outcome=noisy_success"),
-        ({"cluster_tolerance": 0.5, "reward": "vote"}, {}, "`ttrl.cluster_tolerance` with a vote on ttrl.outcome=final"),
+        (
+            {"cluster_tolerance": 0.5, "reward": "vote"},
+            {},
+            "`ttrl.cluster_tolerance` with a vote on ttrl.outcome=final",
+        ),
         ({"n_verdicts": 9, "reward": "vote"}, {}, "`ttrl.n_verdicts` with ttrl.rule=denoise"),
         (
             {"n_votes_per_prompt": 1, "target_diversity": 0.5},
