@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import ray
@@ -376,8 +376,7 @@ class VLAPPO(rllib_ppo.PPO):
         """
         if self.ttrl.reward != "contrast":
             return 1
-        sampler = self.starts.sampler
-        assert isinstance(sampler, EveryTaskPrompts)
+        sampler = cast(EveryTaskPrompts, self.starts.sampler)  # what the options of this reward ask for
         tasks = len(sampler.tasks)
         numbers = {
             "ppo.groups_per_iteration": self.ppo.groups_per_iteration,

@@ -93,6 +93,12 @@ class Experiment(Options):
                     "Expect `evaluation.videos` to be 0, because answers to questions show no images, "
                     f"actually: {self.evaluation.videos}."
                 )
+            if self.ttrl.compares_final_states:
+                raise InvalidArgumentError(
+                    f"Expect `ttrl.reward={self.ttrl.reward}` to compare no final states, because those of answers are "
+                    "the ids of their tokens, which have no distance. Answers vote: --ttrl.reward vote --ttrl.outcome "
+                    "given_answer."
+                )
             environment = _answered(environment, policy)
         offered = environment.replace(
             chunk_size=environment.chunk_size or chunk_size,

@@ -167,6 +167,12 @@ class TTRL(Options):
                 f"actually: {self.prompts}."
             )
 
+    @property
+    def compares_final_states(self) -> bool:
+        """Whether rewards depend on how alike final states are."""
+        clusters = self.outcome in ("final_state_cluster", "changed_state_cluster")
+        return clusters if self.reward == "vote" else self.reward in ("progress", "contrast")
+
     def temperatures(self) -> NDArray[np.float32]:
         """(N,): the sampling temperatures of a group."""
         return temperature_schedule(self.n_votes_per_prompt, self.base_temperature, self.temperature_range)
@@ -320,7 +326,6 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
             f"trajectories of a prompt, actually: {ttrl.n_votes_per_prompt}."
         )
     votes, group, critic = ttrl.reward == "vote", ttrl.n_votes_per_prompt > 1, ppo.adv_estimator == "gae"
-    clusters = ttrl.outcome in ("final_state_cluster", "changed_state_cluster")
     selects = (ttrl.n_samples_per_prompt or ttrl.n_votes_per_prompt) < ttrl.n_votes_per_prompt
     rules: tuple[tuple[Options, Sequence[str], bool, str], ...] = (
         (ttrl, _VOTE_ALONE, votes, "ttrl.reward=vote"),
@@ -328,7 +333,7 @@ def check_used(ttrl: TTRL, ppo: PPO) -> None:
         (
             ttrl,
             ("cluster_tolerance",),
-            (votes and clusters) or ttrl.reward == "contrast",
+            ttrl.compares_final_states and ttrl.reward != "progress",
             "a vote on ttrl.outcome=final_state_cluster or changed_state_cluster, or ttrl.reward=contrast",
         ),
         (ttrl, ("n_verdicts",), ttrl.rule == "denoise", "ttrl.rule=denoise"),

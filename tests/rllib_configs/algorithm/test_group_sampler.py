@@ -92,6 +92,15 @@ def test_a_group_that_kills_every_process_is_lost_and_counted(sampler, folder, u
     assert sampler.counts == {"retried_groups": 3, "lost_groups": 1}
 
 
+def test_groups_that_are_compared_are_retried_and_lost_together(sampler, folder, undisturbed, monkeypatch):
+    """One alone would be compared with nobody."""
+    monkeypatch.setattr(sampler, "together", 2)
+    _, prompt, *_ = undisturbed[2]
+    add_faults(folder, 3, prompt)
+    assert summary(sample(sampler, 6)) == [*undisturbed[:2], *undisturbed[4:]]
+    assert sampler.counts == {"retried_groups": 4, "lost_groups": 2}
+
+
 def test_what_went_wrong_is_said(sampler, folder, caplog):
     """The error itself, which RLlib leaves in the log of a process that is gone."""
     add_faults(folder, 1, kind="fail")

@@ -398,6 +398,14 @@ def test_instructions_are_contrasted_whoever_samples_them(build):
     assert all(0.0 < metrics["reward"] < 1.0 for _, metrics in sampled[0])
 
 
+def test_in_place_of_one_group_come_all_instructions_of_another_state(build, monkeypatch):
+    """One task alone would be compared with nobody."""
+    algorithm = build(contrasting(0, groups=2).training(max_num_gen_batches=3))
+    counted = iter([False, True, True, True])  # as after a fault in the first group
+    monkeypatch.setattr(algorithm, "_counts", lambda group: next(counted))
+    assert [group.prompt.task_id for group in algorithm._sample_groups()] == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -11,7 +11,7 @@ import torch
 from policies.registry import load_policy
 from rllib_configs import presets
 from rllib_configs.cli import main
-from rllib_configs.config import CausalLMConfig, Evaluation, Resources
+from rllib_configs.config import TTRL, CausalLMConfig, Evaluation, Resources
 from rllib_configs.run.cloning import collect, load_initial_policy
 from rllib_configs.run.evaluation import read_episodes
 from rllib_configs.run.train import load_experiment, train
@@ -94,6 +94,16 @@ def test_films_of_answers_are_refused_before_training():
     """There would be nothing to see, at the end of a run."""
     with pytest.raises(InvalidArgumentError, match=r"`evaluation\.videos` to be 0.*actually: 2"):
         SMALL.replace(evaluation=Evaluation(videos=2)).resolved()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"reward": "progress"}, {"reward": "vote", "rule": "agreement", "outcome": "final_state_cluster"}]
+)
+def test_ids_of_tokens_are_not_compared(changes):
+    """They are numbers, but near ones are no near answers."""
+    ttrl = TTRL(**changes)
+    with pytest.raises(InvalidArgumentError, match=r"compare no final states.*--ttrl\.outcome given_answer"):
+        SMALL.replace(ttrl=ttrl).resolved()
 
 
 @pytest.mark.parametrize(("what", "successes"), [("expert", 4), ("random", 0)])
