@@ -144,14 +144,13 @@ class CausalLMPolicy(ConfiguredPolicy):
         """Sample until every response is over; see :meth:`get_action_and_value`."""
         ids, mask = self._prompts(observations)
         cache = DynamicCache(config=self.network.config)
-        outputs = self._run(ids, mask, cache, logits_to_keep=1)
-        value = self._value(outputs.hidden_states[-1], 1)
+        logits, value = self._read_once(ids, mask, cache)
         end = torch.tensor(self.tokens.end, device=ids.device)
         tokens = end[0].repeat(len(ids), self.slots)
         logp, entropy = (torch.zeros(tokens.shape, device=ids.device) for _ in range(2))
         going = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
         for slot in range(self.slots):
-            distribution = TokenDistribution(outputs.logits[..., : self.tokens.size]).at(temperature)
+            distribution = TokenDistribution(logits[..., : self.tokens.size]).at(temperature)
             draw = None if noise is None else noise[:, slot : slot + 1]
             chosen = distribution.choose(draw, greedy)
             tokens[going, slot] = chosen[going, 0]
@@ -161,8 +160,15 @@ class CausalLMPolicy(ConfiguredPolicy):
             if slot + 1 == self.slots or not going.any():
                 break
             mask = nn.functional.pad(mask, (0, 1), value=1)
-            outputs = self._run(tokens[:, slot : slot + 1], mask, cache, logits_to_keep=1)
+            logits = self._run(tokens[:, slot : slot + 1], mask, cache, logits_to_keep=1).logits
         return ActionSample(tokens, logp, entropy, value)
+
+    def _read_once(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> tuple[Tensor, Tensor]:
+        """Fill the cache, reading a prompt once that a whole group answers; return the last logits, and values."""
+        different, place = torch.cat([ids, mask], dim=1).unique(dim=0, return_inverse=True)
+        outputs = self._run(*different.chunk(2, dim=1), cache, logits_to_keep=1)
+        cache.batch_select_indices(place)
+        return outputs.logits[place], self._value(outputs.hidden_states[-1], 1)[place]
 
     def _prompts(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Return the ids of the prompts (B, P), padded in front, and which of them are no padding, int64 (B, P)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from typing import Any
 
 import numpy as np
@@ -270,4 +269,8 @@ class Recording:
 
 def _infos_of(arrays: dict[str, Any], env: int) -> dict[str, Any]:
     """What concerns one environment, copied: a view would keep the arrays of all of them alive."""
-    return {key: _infos_of(each, env) if isinstance(each, dict) else copy(each[env]) for key, each in arrays.items()}
+    return {key: _infos_of(each, env) if isinstance(each, dict) else _copied(each[env]) for key, each in arrays.items()}
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value

@@ -144,11 +144,6 @@ class TextEnv(VLAEnv):
     def _text(self) -> str:
         return self.tokens.decode(self.response)
 
-    def _answer(self) -> str:
-        """The answer so far, in a form in which equal ones are equal texts; empty where there is none."""
-        answer = extract_answer(self._text())
-        return "" if answer is None else canonical(answer)
-
     def _instruction(self) -> str:
         return self.question.text
 
@@ -161,7 +156,7 @@ class TextEnv(VLAEnv):
     def _apply(self, action: NDArray[np.float64]) -> bool:
         self.response.append(round(action.item()))
         is_over = self._has_failed() or len(self.response) == self.max_steps
-        return is_over and self._answer() == canonical(self.question.answer)
+        return is_over and _answer_of(self._text()) == canonical(self.question.answer)
 
     def _has_failed(self) -> bool:
         return bool(self.response) and self.response[-1] in self.tokens.end
@@ -170,8 +165,8 @@ class TextEnv(VLAEnv):
         return {spec.INSTRUCTION: self._instruction()}
 
     def _info(self, success: bool) -> Info:
-        said = {"response": self._text(), spec.ANSWER: self._answer()}
-        return {**super()._info(success), **said, "task_name": self.tasks[0]}
+        text = self._text()
+        return {**super()._info(success), "response": text, spec.ANSWER: _answer_of(text), "task_name": self.tasks[0]}
 
     def _final_state(self) -> NDArray[np.float32]:
         return np.array(self.response, np.float32)
@@ -183,6 +178,12 @@ class TextEnv(VLAEnv):
         given = np.asarray(simulation.get("response"))
         check_arrays(simulation, {"response": np.zeros(given.size, np.int64)})
         self.response = check_integers("response", given, 0, self.tokens.size - 1).tolist()
+
+
+def _answer_of(response: str) -> str:
+    """The answer in a form in which equal ones are equal texts; empty where there is none."""
+    answer = extract_answer(response)
+    return "" if answer is None else canonical(answer)
 
 
 def _tokens(source: str | None) -> Tokens:

@@ -52,10 +52,10 @@ def encode_instruction(instruction: str, length: int = MAX_INSTRUCTION_LENGTH) -
     array([111, 112, 101, 110,  32, 116], dtype=uint8)
     """
     check_instance("instruction", instruction, str)
-    encoded = np.frombuffer(instruction.encode(), np.uint8)
+    encoded = instruction.encode()
     if len(encoded) > length:
         raise InvalidArgumentError(f"Expect an instruction of at most {length} bytes, actually: {len(encoded)}.")
-    return np.pad(encoded, (0, length - len(encoded)))
+    return np.frombuffer(encoded.ljust(length, b"\0"), np.uint8).copy()
 
 
 def decode_instructions(encoded: ArrayLike) -> list[str]:

@@ -112,6 +112,16 @@ def test_an_answer_depends_on_no_other_question(policy):
         torch.testing.assert_close(alone.value[0], together.value[row], atol=1e-5, rtol=1e-5)
 
 
+def test_a_prompt_is_read_once_for_all_who_answer_it(policy, monkeypatch):
+    """A group of 64 would otherwise pay for a long question 64 times."""
+    rows, run = [], policy._run
+    monkeypatch.setattr(
+        policy, "_run", lambda ids, *args, **kwargs: rows.append(ids.shape[0]) or run(ids, *args, **kwargs)
+    )
+    policy.get_action_and_value(asked(*QUESTIONS))
+    assert rows[:2] == [len(set(QUESTIONS)), len(QUESTIONS)]
+
+
 def test_greedy_answers_are_those_of_transformers(policy):
     """Token by token, up to the end."""
     for question in QUESTIONS:
