@@ -166,7 +166,8 @@ class CausalLMPolicy(ConfiguredPolicy):
     def _read_once(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> tuple[Tensor, Tensor]:
         """Fill the cache, reading a prompt once that a whole group answers; return the last logits, and values."""
         different, place = torch.cat([ids, mask], dim=1).unique(dim=0, return_inverse=True)
-        outputs = self._run(*different.chunk(2, dim=1), cache, logits_to_keep=1)
+        ids, mask = different.chunk(2, dim=1)
+        outputs = self._run(ids, mask, cache, logits_to_keep=1)
         cache.batch_select_indices(place)
         return outputs.logits[place], self._value(outputs.hidden_states[-1], 1)[place]
 
