@@ -88,11 +88,11 @@ class CausalLMPolicy(ConfiguredPolicy):
     ) -> tuple[ActionDistribution, Tensor]:
         """Return the distribution of each token behind the ``tokens`` before it, and values."""
         tokens = check_given(tokens)
-        ids, mask = self._prompts(observations)
+        ids, mask, place = self._prompts(observations)
         length = tokens.shape[1]
         outputs = self._run(
-            torch.cat([ids, tokens[:, :-1]], dim=1),
-            torch.cat([mask, torch.ones_like(tokens[:, :-1])], dim=1),
+            torch.cat([ids[place], tokens[:, :-1]], dim=1),
+            torch.cat([mask[place], torch.ones_like(tokens[:, :-1])], dim=1),
             logits_to_keep=length,
         )
         return TokenDistribution(outputs.logits[..., : self.tokens.size]), self._value(
@@ -101,8 +101,9 @@ class CausalLMPolicy(ConfiguredPolicy):
 
     def get_value(self, observations: Mapping[str, Tensor]) -> Tensor:
         """Return the critic's estimate, which depends on no token."""
-        outputs = self._run(*self._prompts(observations), logits_to_keep=1)
-        return self._value(outputs.hidden_states[-1], 1)
+        ids, mask, place = self._prompts(observations)
+        outputs = self._run(ids, mask, logits_to_keep=1)
+        return self._value(outputs.hidden_states[-1], 1)[place]
 
     def get_action_and_value(
         self,
@@ -142,13 +143,15 @@ class CausalLMPolicy(ConfiguredPolicy):
         self, observations: Mapping[str, Tensor], temperature: Tensor | None, greedy: bool, noise: Tensor | None
     ) -> ActionSample:
         """Sample until every response is over; see :meth:`get_action_and_value`."""
-        ids, mask = self._prompts(observations)
+        ids, mask, place = self._prompts(observations)
         cache = DynamicCache(config=self.network.config)
-        logits, value = self._read_once(ids, mask, cache)
+        outputs = self._run(ids, mask, cache, logits_to_keep=1)
+        cache.batch_select_indices(place)  # a whole group answers a prompt that was read once
+        logits, value, mask = outputs.logits[place], self._value(outputs.hidden_states[-1], 1)[place], mask[place]
         end = torch.tensor(self.tokens.end, device=ids.device)
-        tokens = end[0].repeat(len(ids), self.slots)
+        tokens = end[0].repeat(len(place), self.slots)
         logp, entropy = (torch.zeros(tokens.shape, device=ids.device) for _ in range(2))
-        going = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
+        going = torch.ones(len(place), dtype=torch.bool, device=ids.device)
         for slot in range(self.slots):
             distribution = TokenDistribution(logits[..., : self.tokens.size]).at(temperature)
             draw = None if noise is None else noise[:, slot : slot + 1]
@@ -163,24 +166,25 @@ class CausalLMPolicy(ConfiguredPolicy):
             logits = self._run(tokens[:, slot : slot + 1], mask, cache, logits_to_keep=1).logits
         return ActionSample(tokens, logp, entropy, value)
 
-    def _read_once(self, ids: Tensor, mask: Tensor, cache: DynamicCache) -> tuple[Tensor, Tensor]:
-        """Fill the cache, reading a prompt once that a whole group answers; return the last logits, and values."""
-        different, place = torch.cat([ids, mask], dim=1).unique(dim=0, return_inverse=True)
-        ids, mask = different.chunk(2, dim=1)
-        outputs = self._run(ids, mask, cache, logits_to_keep=1)
-        cache.batch_select_indices(place)
-        return outputs.logits[place], self._value(outputs.hidden_states[-1], 1)[place]
+    def _prompts(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the different prompts of a batch, and which of them each row has.
 
-    def _prompts(self, observations: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the ids of the prompts (B, P), padded in front, and which of them are no padding, int64 (B, P)."""
+        Returns:
+            ids (P, length), padded in front; which of them are no padding, int64 (P, length); and the place of each
+            row's prompt among the P, int64 (B,).
+        """
         encoded = observations[INSTRUCTION_BYTES]
         before, after = self.config.prompt.split(QUESTION)
         questions = decode_instructions(encoded.numpy(force=True))
-        prompts = {each: self.tokens.encode(f"{before}{each}{after}") for each in set(questions)}
-        longest = max(map(len, prompts.values()))
-        rows = [[0] * (longest - len(prompts[each])) + prompts[each] for each in questions]
-        masks = [[0] * (longest - len(prompts[each])) + [1] * len(prompts[each]) for each in questions]
-        return torch.tensor(rows, device=encoded.device), torch.tensor(masks, device=encoded.device)
+        places = {each: place for place, each in enumerate(dict.fromkeys(questions))}
+        prompts = [self.tokens.encode(f"{before}{each}{after}") for each in places]
+        longest = max(map(len, prompts))
+        rows = [[0] * (longest - len(each)) + each for each in prompts]
+        masks = [[0] * (longest - len(each)) + [1] * len(each) for each in prompts]
+        ids, mask, place = (
+            torch.tensor(each, device=encoded.device) for each in (rows, masks, [places[each] for each in questions])
+        )
+        return ids, mask, place
 
     def _run(self, ids: Tensor, mask: Tensor, cache: DynamicCache | None = None, logits_to_keep: int = 0) -> Any:
         """Run the network on the last ids (B, n) of a sequence, whose padding a mask (B, length) leaves out."""

@@ -95,9 +95,9 @@ class Experiment(Options):
                 )
             if self.ttrl.compares_final_states:
                 raise InvalidArgumentError(
-                    f"Expect `ttrl.reward={self.ttrl.reward}` to compare no final states, because those of answers are "
-                    "the ids of their tokens, which have no distance. Answers vote: --ttrl.reward vote --ttrl.outcome "
-                    "given_answer."
+                    "Expect `ttrl.reward` to compare no final states, because those of answers are the ids of their "
+                    f"tokens, which have no distance, actually: {self.ttrl.reward!r} with {self.ttrl.outcome!r} as the "
+                    "outcome. Answers vote: --ttrl.reward vote --ttrl.outcome given_answer."
                 )
             environment = _answered(environment, policy)
         offered = environment.replace(
