@@ -97,6 +97,7 @@ def test_weights_reach_a_runner_that_is_busy(in_flight, arrives, tmp_path):
 
     try:
         state = algorithm.training_state()
+        algorithm.env_runner_group.foreach_env_runner(lambda runner: None)  # the weights of the setup have arrived
         algorithm.env_runner_group.foreach_env_runner_async(be_busy, tag="busy")
         for shift in (1.0, 2.0):
             state["learner"]["module"] = {name: each + shift for name, each in state["learner"]["module"].items()}
